@@ -1,0 +1,104 @@
+/**
+ * The catalogue: what backups there are, what a run has done so far, and who may write. Siblings
+ * keep it in the bucket alone (`objects.ts`) or in DynamoDB beside the bucket; one contract suite
+ * (test/contract/catalog) runs against each. Methods throw what StorageBackend throws, and
+ * CorruptManifestError, UnsupportedFormatVersionError and BackupNotFoundError where they read.
+ */
+import type {
+  ClusterDocument,
+  Manifest,
+  ObjectReference,
+  RunDocument,
+  RunEntry,
+  RunList,
+} from "#core/catalog/manifest.ts";
+import type { Checkpoint, OpenRun } from "#core/catalog/run-state.ts";
+
+export interface StoredManifest {
+  readonly manifest: Manifest;
+  /** Of the stored bytes. */
+  readonly sha256: string;
+}
+
+export interface Catalog {
+  /** Ids of all backups, ascending. */
+  listBackups(): AsyncIterable<string>;
+
+  /** The newest committed manifest, or undefined when the backup has none. */
+  latestManifest(backupId: string): Promise<StoredManifest | undefined>;
+
+  /** Throws BackupNotFoundError. */
+  readManifest(backupId: string, generation: number): Promise<StoredManifest>;
+
+  /**
+   * The commit of a run: creates the manifest of `manifest.generation` unless it exists, then
+   * replaces the copy `manifest.json`. Idempotent: the same bytes again succeed. Throws
+   * BackupConflictError when that generation exists with other bytes. `previous_sha256` is the
+   * caller's; runs beyond a page's length are moved to a page here, before the commit.
+   */
+  commitManifest(manifest: Manifest): Promise<StoredManifest>;
+
+  /** All runs of a manifest, oldest first; pages are read and checked one by one. */
+  runsOf(manifest: Manifest): AsyncIterable<RunEntry>;
+
+  /** Write-once documents of a run. Idempotent for the same bytes, else BackupConflictError. */
+  writeRunList(list: RunList): Promise<ObjectReference>;
+  writeClusterDocument(
+    backupId: string,
+    runId: string,
+    document: ClusterDocument,
+  ): Promise<ObjectReference>;
+  writeRunDocument(run: RunDocument): Promise<ObjectReference>;
+
+  /** Readers check size and SHA-256 against the reference. Throw CorruptManifestError. */
+  readRunDocument(backupId: string, reference: ObjectReference): Promise<RunDocument>;
+  readRunList(backupId: string, reference: ObjectReference): Promise<RunList>;
+  readClusterDocument(backupId: string, reference: ObjectReference): Promise<ClusterDocument>;
+
+  /** The run that has been opened and not closed, or undefined. */
+  openRun(backupId: string): Promise<OpenRun | undefined>;
+  writeOpenRun(backupId: string, run: OpenRun): Promise<void>;
+  /** Removes the run's state, after its commit. Idempotent. */
+  closeRun(backupId: string, runId: string): Promise<void>;
+
+  /**
+   * Adds the part with the next sequence number. Throws BackupConflictError when that number
+   * exists with other content: another worker is on the same partition.
+   */
+  appendCheckpoint(at: PartitionOfRun, part: Checkpoint): Promise<void>;
+  /** All parts of one partition in order of their sequence. */
+  checkpoints(at: PartitionOfRun): Promise<Checkpoint[]>;
+
+  /**
+   * Takes the lease, or throws BackupConflictError when somebody else's was seen to move
+   * within `waitMs` by this process's own clock. A lease that did not move for 30 s is taken over.
+   */
+  acquireLease(scope: LeaseScope, waitMs: number, signal: AbortSignal): Promise<Lease>;
+}
+
+export interface PartitionOfRun {
+  readonly backupId: string;
+  readonly runId: string;
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** What a lease guards: the backup's commits, or restores out of it into one cluster. */
+export interface LeaseScope {
+  readonly backupId: string;
+  /** `backup`, or `restore:{target cluster id}`. */
+  readonly purpose: string;
+}
+
+/** Held from `acquireLease` to `release`. */
+export interface Lease {
+  /** Grows with every acquisition and renewal, by any holder. */
+  readonly token: number;
+  /**
+   * Proves that the lease is still this holder's, by moving it. Throws BackupConflictError when
+   * somebody took it over: the caller must stop and write nothing more.
+   */
+  renew(): Promise<void>;
+  /** Lets the next one in at once. Idempotent; a lost lease is left alone. */
+  release(): Promise<void>;
+}

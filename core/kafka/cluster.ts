@@ -1,0 +1,182 @@
+/**
+ * A Kafka cluster as the engine sees it. `core/kafka/connect.ts` makes one over kafkajs.
+ *
+ * Methods find the right broker themselves, refresh metadata when a leader moved and repeat what
+ * is safe to repeat a few times; `produce` is never repeated. They throw, with Kafka's own error
+ * name and the topic-partition in the message and `details.kafka_error`:
+ * BrokerUnavailableError (no answer, or a retriable error that lasted), AccessDeniedError,
+ * TopicNotFoundError, OffsetOutOfRangeError, TopicChangedError (UNKNOWN_TOPIC_ID,
+ * FENCED_LEADER_EPOCH that a refresh did not cure), InvalidRequestError (the broker called a
+ * request of the user's invalid, e.g. a bad topic name or setting).
+ */
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface Cluster {
+  /** As the brokers report it. */
+  readonly clusterId: string;
+
+  /** Topics by name, or all that the credentials may see. Absent names are left out. */
+  describeTopics(names?: readonly string[]): Promise<TopicDescription[]>;
+
+  /** All settings of topics, with where each value comes from. Throws TopicNotFoundError. */
+  topicSettings(topics: readonly string[]): Promise<Map<string, TopicSetting[]>>;
+
+  /** Waits until every partition has a leader. Throws InvalidRequestError when one exists. */
+  createTopics(topics: readonly NewTopic[]): Promise<void>;
+
+  /** IncrementalAlterConfigs (KIP-339): untouched settings stay as they are. */
+  alterTopicSettings(topic: string, changes: readonly SettingChange[]): Promise<void>;
+
+  /** ListOffsets. One result for each asked partition; a partition's failure is in its result. */
+  listOffsets(
+    partitions: readonly TopicPartition[],
+    at: OffsetSpec,
+  ): Promise<(TopicPartition & ({ offset: bigint; leaderEpoch: number } | { error: Error }))[]>;
+
+  /**
+   * OffsetForLeaderEpoch (KIP-101/320): where `leaderEpoch` ends in the leader's log: the log end
+   * offset for the current epoch, which ListOffsets never shows. The answer's epoch is the largest
+   * one not above the asked one that the log knows (-1 and offset -1 when it knows none).
+   */
+  endOffsetOfEpoch(
+    at: TopicPartition,
+    leaderEpoch: number,
+  ): Promise<{ leaderEpoch: number; endOffset: bigint }>;
+
+  /** The log end offset of the leader's log (not the high watermark) and the current epoch. */
+  logEndOffset(at: TopicPartition): Promise<{ leaderEpoch: number; endOffset: bigint }>;
+
+  fetch(request: FetchRequest): Promise<FetchedPartition>;
+
+  /** A producer id of this cluster with its epoch (idempotent, without a transactional id). */
+  initProducerId(): Promise<{ producerId: bigint; producerEpoch: number }>;
+
+  /**
+   * Sends one record batch with acks=all to the partition's leader, once, and resolves with the
+   * broker's verdict. Throws BrokerUnavailableError when no answer came: the batch may or may not
+   * have been written. Any number of calls may be in flight; they arrive in call order.
+   */
+  produce(request: ProduceRequest): Promise<ProduceAnswer>;
+
+  /** Committed offsets of all groups that the credentials may see, from every broker (K8). */
+  committedOffsets(): Promise<CommittedOffsets>;
+
+  /** Producers with an open transaction on a partition (DescribeProducers, KIP-664). */
+  openTransactions(at: TopicPartition): Promise<OpenTransaction[]>;
+
+  /** ACL bindings as name-value records, or undefined where the credentials may not see them. */
+  describeAcls(): Promise<Record<string, string>[] | undefined>;
+
+  /** Drops every connection at once: nothing queued is sent after it resolves. Idempotent. */
+  disconnect(): Promise<void>;
+}
+
+export interface TopicDescription {
+  readonly name: string;
+  /** Base64 as Kafka's tools print it, 22 characters. */
+  readonly topicId: string;
+  readonly internal: boolean;
+  readonly partitions: readonly PartitionDescription[];
+}
+
+export interface PartitionDescription {
+  readonly partition: number;
+  /** Node id, or -1 when there is no leader. */
+  readonly leader: number;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+  readonly inSyncReplicas: readonly number[];
+}
+
+export interface TopicSetting {
+  readonly name: string;
+  /** null where the broker keeps it secret. */
+  readonly value: string | null;
+  /** Set on the topic itself, not inherited from broker or default. */
+  readonly ofTopic: boolean;
+  readonly readOnly: boolean;
+}
+
+export interface NewTopic {
+  readonly topic: string;
+  readonly partitionCount: number;
+  readonly replicationFactor: number;
+  readonly config: Readonly<Record<string, string>>;
+}
+
+export type SettingChange =
+  | { readonly name: string; readonly set: string }
+  | { readonly name: string; readonly delete: true };
+
+/** `lastStable` is the end for read_committed, `highWatermark` for read_uncommitted. */
+export type OffsetSpec =
+  | "earliest"
+  | "lastStable"
+  | "highWatermark"
+  | { readonly timestamp: bigint };
+
+export interface FetchRequest extends TopicPartition {
+  readonly fetchOffset: bigint;
+  /** Sent along, so that a re-created or diverged log is refused; -1 for no check. */
+  readonly currentLeaderEpoch: number;
+  readonly maxBytes: number;
+  readonly maxWaitMs: number;
+  readonly minBytes: number;
+  readonly isolation: "read_committed" | "read_uncommitted";
+}
+
+export interface FetchedPartition {
+  readonly highWatermark: bigint;
+  readonly lastStableOffset: bigint;
+  readonly logStartOffset: bigint;
+  /** Of the returned range, as the broker lists them; empty under read_uncommitted. */
+  readonly abortedTransactions: readonly AbortedTransaction[];
+  /** Whole batches and perhaps a part of one at the end; the first may begin before the offset. */
+  readonly records: Buffer;
+}
+
+export interface AbortedTransaction {
+  readonly producerId: bigint;
+  /** Offset of the transaction's first record. */
+  readonly firstOffset: bigint;
+}
+
+export interface ProduceRequest extends TopicPartition {
+  readonly batch: Buffer;
+  readonly timeoutMs: number;
+}
+
+export interface ProduceAnswer {
+  /** Kafka's error name, e.g. `NONE`, `OUT_OF_ORDER_SEQUENCE_NUMBER`, `MESSAGE_TOO_LARGE`. */
+  readonly error: string;
+  /** The broker's message, and the failing record where it names one (KIP-467). */
+  readonly errorMessage: string | undefined;
+  /** Offset of the batch's first record; -1 with an error. */
+  readonly baseOffset: bigint;
+  readonly logStartOffset: bigint;
+}
+
+export interface CommittedOffsets {
+  readonly groups: readonly {
+    readonly group: string;
+    readonly offsets: readonly (TopicPartition & {
+      readonly offset: bigint;
+      readonly leaderEpoch: number;
+      readonly metadata: string;
+    })[];
+  }[];
+  readonly failed: readonly { readonly group: string; readonly reason: string }[];
+}
+
+export interface OpenTransaction {
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+  /** First offset of the open transaction. */
+  readonly startOffset: bigint;
+  /** When the producer last wrote, Unix milliseconds by its records' time. */
+  readonly lastTimestampMs: bigint;
+}
