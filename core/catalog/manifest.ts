@@ -124,8 +124,9 @@ export const lineageState = z.object({
   lineage: z.int().min(1),
   topic_id: z.string(),
   first_planned_at: timestamp,
+  /** Plan time of the last run that read this partition up to its planned end. */
   last_planned_at: timestamp,
-  /** Where the first run began to read. */
+  /** Where the first run began to read; a first batch may begin before: restores skip that part. */
   start_offset: offset,
   /** Exclusive end: where the next run continues. */
   next_offset: offset,

@@ -130,6 +130,8 @@ export interface FetchRequest extends TopicPartition {
 }
 
 export interface FetchedPartition {
+  /** Above 0 the broker held records back (KIP-219): no records does not mean that none are there. */
+  readonly throttleTimeMs: number;
   readonly highWatermark: bigint;
   readonly lastStableOffset: bigint;
   readonly logStartOffset: bigint;
