@@ -19,6 +19,9 @@ export interface Cluster {
   /** As the brokers report it. */
   readonly clusterId: string;
 
+  /** Node ids of the brokers that are up, ascending. */
+  brokerIds(): Promise<number[]>;
+
   /** Topics by name, or all that the credentials may see. Absent names are left out. */
   describeTopics(names?: readonly string[]): Promise<TopicDescription[]>;
 
@@ -28,8 +31,14 @@ export interface Cluster {
   /** Waits until every partition has a leader. Throws InvalidRequestError when one exists. */
   createTopics(topics: readonly NewTopic[]): Promise<void>;
 
+  /** CreateTopics with validate_only: throws what `createTopics` would throw, creates nothing. */
+  validateNewTopic(topic: NewTopic): Promise<void>;
+
   /** IncrementalAlterConfigs (KIP-339): untouched settings stay as they are. */
   alterTopicSettings(topic: string, changes: readonly SettingChange[]): Promise<void>;
+
+  /** The same with validate_only: throws what `alterTopicSettings` would throw, alters nothing. */
+  validateTopicSettings(topic: string, changes: readonly SettingChange[]): Promise<void>;
 
   /** ListOffsets. One result for each asked partition; a partition's failure is in its result. */
   listOffsets(
@@ -80,6 +89,11 @@ export interface TopicDescription {
   /** Base64 as Kafka's tools print it, 22 characters. */
   readonly topicId: string;
   readonly internal: boolean;
+  /**
+   * What the credentials may do on the topic (KIP-430), by the names of `AclOperation` without
+   * its prefix: `READ`, `WRITE`, `ALTER_CONFIGS`. Undefined where the broker does not say.
+   */
+  readonly authorizedOperations: readonly string[] | undefined;
   readonly partitions: readonly PartitionDescription[];
 }
 
