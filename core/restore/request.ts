@@ -1,0 +1,79 @@
+/** What a restore is asked for, and the hash by which the same command is recognised. */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { toJson } from "#core/json.ts";
+import { timeWindow } from "#core/restore/documents.ts";
+
+/**
+ * Kafka's rule for names (`org.apache.kafka.common.internals.Topic`), without `.` and `..`, which
+ * it refuses as well.
+ */
+const topicName = z
+  .string()
+  .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, "must be a topic name: A-Z a-z 0-9 . _ -, up to 249");
+
+const partition = z.int().min(0);
+
+/** A time of ten digits counts seconds: as milliseconds it would lie in the spring of 1970 (R9). */
+const secondsFrom = 1_000_000_000n;
+const secondsTo = 9_999_999_999n;
+
+const restoreWindow = timeWindow.superRefine((window, context) => {
+  for (const end of ["start", "end"] as const) {
+    const time = window[end];
+    if (time === undefined || time < secondsFrom || time > secondsTo) continue;
+    context.addIssue({
+      code: "custom",
+      path: [end],
+      message: `${time} looks like seconds; times are milliseconds: ${time}000`,
+    });
+  }
+  if (window.start !== undefined && window.end !== undefined && window.start > window.end) {
+    context.addIssue({
+      code: "custom",
+      path: ["end"],
+      message: `the window ends (${window.end}) before it starts (${window.start})`,
+    });
+  }
+});
+
+export const restoreRequest = z.object({
+  backup_id: z.string().min(1),
+  /** Of the manifest to restore from; the newest unless said. */
+  generation: z.int().min(1).optional(),
+  window: restoreWindow,
+  /** Source names or globs. */
+  topics: z.object({ include: z.array(z.string()).min(1), exclude: z.array(z.string()) }),
+  /** Source name to target name; others keep their name. */
+  topic_mapping: z.record(z.string(), topicName),
+  /** Per source topic: source partition to target partition; others keep their number. */
+  partition_mapping: z.record(z.string(), z.record(z.string().regex(/^\d{1,9}$/), partition)),
+  /** Which life of each partition to restore; the newest unless said. */
+  lineage: z.int().min(1).optional(),
+  /** Whether target topics that do not exist are created. */
+  create_topics: z.boolean(),
+  /** Consent to append to topics that hold records. */
+  allow_non_empty: z.boolean(),
+});
+export type RestoreRequest = z.infer<typeof restoreRequest>;
+
+/**
+ * SHA-256 of what was asked for, whatever the order of keys and patterns. Consent is no part of
+ * it: a restore that was begun with it is continued without.
+ */
+export function requestSha256(request: RestoreRequest): string {
+  const { allow_non_empty: _, ...asked } = request;
+  const { include, exclude } = asked.topics;
+  const topics = { include: include.toSorted(), exclude: exclude.toSorted() };
+  return createHash("sha256")
+    .update(toJson(canonical({ ...asked, topics })))
+    .digest("hex");
+}
+
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (value === null || typeof value !== "object") return value;
+  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, entry]) => [key, canonical(entry)]));
+}
