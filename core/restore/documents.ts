@@ -54,8 +54,21 @@ export const restoreIntent = z.object({
 });
 export type RestoreIntent = z.infer<typeof restoreIntent>;
 
-/** `targets/{target topic}.json`: the topic as it was when the restore first found or made it. */
-export const restoreTarget = z.object({ topic: z.string(), topic_id: z.string() });
+/**
+ * `targets/{target topic}.json`: the topic as it was when the restore first found or made it,
+ * before any of its settings was changed.
+ */
+export const restoreTarget = z.object({
+  topic: z.string(),
+  topic_id: z.string(),
+  /** True where the restore made it. */
+  created: z.boolean(),
+  /** Of the settings that are changed while restoring; null where the broker keeps one secret. */
+  settings_before: z.record(
+    z.string(),
+    z.object({ value: z.string().nullable(), of_topic: z.boolean() }),
+  ),
+});
 export type RestoreTarget = z.infer<typeof restoreTarget>;
 
 /**
@@ -103,3 +116,33 @@ export const partitionResult = z.object({
   source_end_offset: int64,
 });
 export type PartitionResult = z.infer<typeof partitionResult>;
+
+/** `partitions/{target topic}/{target partition}/verified.json`: read back and found right. */
+export const verifiedPartition = z.object({ record_count: int64, verified_at: int64 });
+export type VerifiedPartition = z.infer<typeof verifiedPartition>;
+
+/** A setting that stays as it was while restoring, because its own value would delete records. */
+export const keptSetting = z.object({
+  topic: z.string(),
+  name: z.string(),
+  value: z.string(),
+  /** What it was before, or is by default. */
+  wanted: z.string(),
+  reason: z.string(),
+  /** The command that sets it. */
+  command: z.string(),
+});
+export type KeptSetting = z.infer<typeof keptSetting>;
+
+/** `restored/{target topic}.json`: verified, and its settings put back but for `kept`. */
+export const restoredTopic = z.object({
+  topic: z.string(),
+  topic_id: z.string(),
+  restored_at: int64,
+  kept: z.array(keptSetting),
+});
+export type RestoredTopic = z.infer<typeof restoredTopic>;
+
+/** `abandoned.json`: given up; its settings were put back. */
+export const abandonedRestore = z.object({ abandoned_at: int64 });
+export type AbandonedRestore = z.infer<typeof abandonedRestore>;

@@ -4,14 +4,6 @@ import { z } from "zod";
 import { toJson } from "#core/json.ts";
 import { timeWindow } from "#core/restore/documents.ts";
 
-/**
- * Kafka's rule for names (`org.apache.kafka.common.internals.Topic`), without `.` and `..`, which
- * it refuses as well.
- */
-const topicName = z
-  .string()
-  .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, "must be a topic name: A-Z a-z 0-9 . _ -, up to 249");
-
 const partition = z.int().min(0);
 
 /** A time of ten digits counts seconds: as milliseconds it would lie in the spring of 1970 (R9). */
@@ -45,7 +37,7 @@ export const restoreRequest = z.object({
   /** Source names or globs. */
   topics: z.object({ include: z.array(z.string()).min(1), exclude: z.array(z.string()) }),
   /** Source name to target name; others keep their name. */
-  topic_mapping: z.record(z.string(), topicName),
+  topic_mapping: z.record(z.string(), z.string()),
   /** Per source topic: source partition to target partition; others keep their number. */
   partition_mapping: z.record(z.string(), z.record(z.string().regex(/^\d{1,9}$/), partition)),
   /** Which life of each partition to restore; the newest unless said. */

@@ -327,6 +327,16 @@ export function restoreTargetKey(restoreId: string, targetTopic: string): string
   return `${restoreFolder(restoreId)}targets/${checkTopicName(targetTopic)}.json`;
 }
 
+/** The topic has all its records, verified, and its settings back. */
+export function restoredTopicKey(restoreId: string, targetTopic: string): string {
+  return `${restoreFolder(restoreId)}restored/${checkTopicName(targetTopic)}.json`;
+}
+
+/** The restore was given up: it is neither continued nor in anybody's way. */
+export function restoreAbandonedKey(restoreId: string): string {
+  return `${restoreFolder(restoreId)}abandoned.json`;
+}
+
 /** `restores/{restore_id}/partitions/{target topic}/{target partition}/` */
 export function restorePartitionFolder(
   restoreId: string,
@@ -341,6 +351,7 @@ export function restorePartitionFolder(
 /** Names within a `restorePartitionFolder`. */
 export const restoreStartName = "start.json";
 export const restoreResultName = "result.json";
+export const restoreVerifiedName = "verified.json";
 
 export function restoreCheckpointName(sequence: number): string {
   return `checkpoint-${sequenceDigits(sequence)}.json`;
