@@ -47,3 +47,15 @@ export function deadlineAt(
   const remainingMs = () => atMs - clock.monotonicMs();
   return { signal, remainingMs, passed: () => signal.aborted || remainingMs() <= 0 };
 }
+
+/** What an engine tells while it works, for a progress bar, metrics or a benchmark. */
+export type ProgressEvent =
+  /** How much there is to do: offsets or records still to be moved. */
+  | { kind: "planned"; partitions: number; records: number }
+  /** Records moved since the partition's last event; `bytes` are those of their batches. */
+  | { kind: "advanced"; topic: string; partition: number; records: number; bytes: number }
+  /** A checkpoint became durable; `durationMs` counts from the closing of the last frame. */
+  | { kind: "checkpoint"; topic: string; partition: number; durationMs: number }
+  | { kind: "finished"; topic: string; partition: number };
+
+export type OnProgress = (event: ProgressEvent) => void;

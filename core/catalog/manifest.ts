@@ -124,7 +124,7 @@ export const lineageState = z.object({
   lineage: z.int().min(1),
   topic_id: z.string(),
   first_planned_at: timestamp,
-  /** Plan time of the last run that read this partition up to its planned end. */
+  /** Plan time of the last run that read the partition up to its planned end; -1: none yet. */
   last_planned_at: timestamp,
   /** Where the first run began to read; a first batch may begin before: restores skip that part. */
   start_offset: offset,
@@ -177,20 +177,23 @@ export const manifest = z.object({
 });
 export type Manifest = z.infer<typeof manifest>;
 
+/** A topic as a run found it. */
+export const clusterTopic = z.object({
+  name: z.string(),
+  topic_id: z.string(),
+  partition_count: z.int().min(1),
+  replication_factor: z.int().min(1),
+  /** Settings of the topic's own. */
+  config: z.record(z.string(), z.string()),
+});
+export type ClusterTopic = z.infer<typeof clusterTopic>;
+
 /** `runs/{run_id}/cluster.json`: what the cluster looked like when the run was planned. */
 export const clusterDocument = z.object({
   format_version: z.literal(formatVersion),
   cluster_id: z.string(),
   read_at: timestamp,
-  topics: z.array(
-    z.object({
-      name: z.string(),
-      topic_id: z.string(),
-      partition_count: z.int().min(1),
-      replication_factor: z.int().min(1),
-      config: z.record(z.string(), z.string()),
-    }),
-  ),
+  topics: z.array(clusterTopic),
   /** Undefined where the credentials may not describe ACLs. */
   acls: z.array(z.record(z.string(), z.string())).optional(),
   /** Committed offsets by group, then by `topic-partition`; read before the end offsets (F5). */

@@ -1,0 +1,141 @@
+/** What the steps of a backup are handed and what they answer; the order of steps is in `run.ts`. */
+import { z } from "zod";
+import type { Catalog } from "#core/catalog/catalog.ts";
+import { clusterDocument, clusterTopic, formatVersion, type Gap } from "#core/catalog/manifest.ts";
+import { isBackupError } from "#core/errors.ts";
+import { int64 } from "#core/json.ts";
+import type { Cluster, TopicPartition } from "#core/kafka/cluster.ts";
+import type { Clock, Logger, NewId, OnProgress } from "#core/runtime.ts";
+import { frameCodecNames } from "#core/segment/frame-codecs.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+
+export interface BackupDeps {
+  readonly storage: StorageBackend;
+  readonly catalog: Catalog;
+  readonly cluster: Cluster;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly newId: NewId;
+  readonly onProgress?: OnProgress;
+}
+
+/** How segments are written. */
+export const segmentSettings = z.object({
+  compression: z.enum(frameCodecNames),
+  compression_level: z.int().optional(),
+  recompress: z.enum(["never", "frame"]),
+  /** Bytes of record batches after which a new segment begins. */
+  segment_max_bytes: z.int().min(1),
+  /** At most this long between durable checkpoints while data flows. */
+  checkpoint_interval_ms: z.int().min(1),
+});
+export type SegmentSettings = z.infer<typeof segmentSettings>;
+
+export const backupRequest = z.object({
+  backup_id: z.string(),
+  topics: z.object({ include: z.array(z.string()).min(1), exclude: z.array(z.string()) }),
+  segments: segmentSettings,
+  max_concurrent_partitions: z.int().min(1),
+});
+export type BackupRequest = z.infer<typeof backupRequest>;
+
+/** One partition's part of a run: read `[start_offset, end_offset)` of one lineage. */
+export const partitionWork = z.object({
+  topic: z.string(),
+  topic_id: z.string(),
+  partition: z.int().min(0),
+  lineage: z.int().min(1),
+  /** Where reading of this lineage began in this run, or goes on after an earlier attempt. */
+  start_offset: int64,
+  /** The last stable offset at the plan (F5). */
+  end_offset: int64,
+  /** Of the leader at the plan. */
+  leader_epoch: z.int(),
+  /** Of the lineage's last archived batch; -1 before the first. */
+  last_leader_epoch: z.int(),
+});
+export type PartitionWork = z.infer<typeof partitionWork>;
+
+/** `state/runs/{state_id}/plan.json`. A resumed run is planned anew and keeps its checkpoints. */
+export const backupPlan = z.object({
+  format_version: z.literal(formatVersion),
+  backup_id: z.string(),
+  /** Names the run's documents; a new one for each plan. */
+  run_id: z.string(),
+  /** Names the run's checkpoints; stays when an interrupted run is planned again. */
+  state_id: z.string(),
+  started_at: int64,
+  planned_at: int64,
+  base: z.object({ generation: z.int().min(0), sha256: z.string().nullable() }),
+  cluster: clusterDocument,
+  segments: segmentSettings,
+  partitions: z.array(partitionWork),
+  /**
+   * Topics that an earlier attempt of this run read, and that are gone or no longer selected:
+   * what was archived of them is committed all the same.
+   */
+  left_behind: z.array(clusterTopic.extend({ partitions: z.array(z.int().min(0)) })),
+});
+export type BackupPlan = z.infer<typeof backupPlan>;
+
+export const backupPartitionRequest = z.object({
+  backup_id: z.string(),
+  run_id: z.string(),
+  state_id: z.string(),
+  segments: segmentSettings,
+  work: partitionWork,
+});
+export type BackupPartitionRequest = z.infer<typeof backupPartitionRequest>;
+
+/** `continue`: the deadline came first; the same request again goes on from the checkpoint. */
+export interface BackupPartitionOutcome {
+  readonly status: "done" | "continue";
+  readonly next_offset: bigint;
+}
+
+/** A hanging transaction holds back the last stable offset and so what a backup may hold (F5). */
+export interface HangingTransaction {
+  readonly topic: string;
+  readonly partition: number;
+  readonly producer_id: bigint;
+  readonly start_offset: bigint;
+  readonly age_ms: number;
+}
+
+export interface FailedPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly error: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface BackupResult {
+  readonly status: "done" | "done_with_gaps";
+  readonly backup_id: string;
+  readonly run_id: string;
+  readonly generation: number;
+  readonly topics: number;
+  readonly partitions: number;
+  readonly record_count: number;
+  readonly batch_count: number;
+  readonly batch_bytes: number;
+  readonly stored_bytes: number;
+  readonly segment_count: number;
+  readonly gaps: readonly (Gap & { readonly topic: string; readonly partition: number })[];
+  readonly failed: readonly FailedPartition[];
+  readonly hanging_transactions: readonly HangingTransaction[];
+  readonly resumed: boolean;
+  readonly duration_ms: number;
+}
+
+/** A partition's failure inside a run: one bad partition does not stop the others (K7). */
+export interface PartitionFailure extends TopicPartition {
+  readonly cause: unknown;
+}
+
+export function failedPartition({ topic, partition, cause }: PartitionFailure): FailedPartition {
+  const { name, message } = cause instanceof Error ? cause : new Error(String(cause));
+  const hint = isBackupError(cause) ? cause.hint : "";
+  return { topic, partition, error: name, message, hint };
+}

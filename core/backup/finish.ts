@@ -1,0 +1,198 @@
+/**
+ * The last step of a backup: the documents of the run are written from its checkpoints, and the
+ * manifest that names them is created, which commits the run (C1).
+ */
+import pLimit from "p-limit";
+import type { BackupDeps, BackupPlan } from "#core/backup/contract.ts";
+import { type LineageParts, lineagesOf, sumOf, withRun } from "#core/backup/lineage-state.ts";
+import type { StoredManifest } from "#core/catalog/catalog.ts";
+import {
+  type ClusterTopic,
+  formatVersion,
+  type LineageState,
+  type Manifest,
+  type RunEntry,
+  type RunList,
+  type TopicState,
+} from "#core/catalog/manifest.ts";
+import { BackupError } from "#core/errors.ts";
+import { softwareName } from "#core/software.ts";
+
+/** Checkpoints of this many partitions are read at once. */
+const concurrentReads = 16;
+
+export interface FinishBackupRequest {
+  readonly plan: BackupPlan;
+  readonly lease_token: number;
+}
+
+/** What one partition added in this run, by lineage in order. */
+interface PartitionParts {
+  readonly topic: string;
+  readonly partition: number;
+  readonly lineages: readonly LineageParts[];
+}
+
+/**
+ * Commits what is checkpointed, and closes the run. Idempotent while the plan is the same. Throws
+ * BackupConflictError when another run committed in between.
+ */
+export async function finishBackup(
+  deps: BackupDeps,
+  request: FinishBackupRequest,
+): Promise<{ stored: StoredManifest; entry: RunEntry }> {
+  const { catalog } = deps;
+  const { plan } = request;
+  const committed = await alreadyCommitted(deps, plan);
+  if (committed !== undefined) return committed;
+  const base = await baseManifest(deps, plan);
+  const parts = await readParts(deps, plan);
+  const entry = await writeRun(deps, request, parts);
+  const manifest: Manifest = {
+    format_version: formatVersion,
+    backup_id: plan.backup_id,
+    generation: plan.base.generation + 1,
+    created_at: entry.finished_at,
+    created_by: softwareName,
+    cluster_id: plan.cluster.cluster_id,
+    previous_sha256: plan.base.sha256,
+    topics: topicStates(base?.topics ?? [], plan, parts),
+    run_pages: base?.run_pages ?? [],
+    runs: [...(base?.runs ?? []), entry],
+  };
+  const stored = await catalog.commitManifest(manifest);
+  await catalog.closeRun(plan.backup_id, plan.state_id);
+  return { stored, entry };
+}
+
+/** The answer of an earlier call may have been lost. */
+async function alreadyCommitted(
+  { catalog }: BackupDeps,
+  plan: BackupPlan,
+): Promise<{ stored: StoredManifest; entry: RunEntry } | undefined> {
+  const stored = await catalog.latestManifest(plan.backup_id);
+  const entry = stored?.manifest.runs.at(-1);
+  if (stored === undefined || entry?.run_id !== plan.run_id) return undefined;
+  await catalog.closeRun(plan.backup_id, plan.state_id);
+  return { stored, entry };
+}
+
+async function baseManifest(deps: BackupDeps, plan: BackupPlan): Promise<Manifest | undefined> {
+  if (plan.base.generation === 0) return undefined;
+  const { manifest, sha256 } = await deps.catalog.readManifest(
+    plan.backup_id,
+    plan.base.generation,
+  );
+  if (sha256 === plan.base.sha256) return manifest;
+  throw new BackupError(
+    "CorruptManifestError",
+    `manifest ${plan.base.generation} of backup "${plan.backup_id}" changed since the run was planned`,
+  );
+}
+
+async function readParts(deps: BackupDeps, plan: BackupPlan): Promise<PartitionParts[]> {
+  const limit = pLimit(concurrentReads);
+  const partitions = [
+    ...plan.partitions,
+    ...plan.left_behind.flatMap(({ name, partitions }) =>
+      partitions.map((partition) => ({ topic: name, partition })),
+    ),
+  ];
+  return Promise.all(
+    partitions.map(({ topic, partition }) =>
+      limit(async () => {
+        const at = { backupId: plan.backup_id, runId: plan.state_id, topic, partition };
+        return { topic, partition, lineages: lineagesOf(await deps.catalog.checkpoints(at)) };
+      }),
+    ),
+  );
+}
+
+async function writeRun(
+  { catalog, clock }: BackupDeps,
+  { plan, lease_token }: FinishBackupRequest,
+  parts: readonly PartitionParts[],
+): Promise<RunEntry> {
+  const { backup_id, run_id } = plan;
+  const cluster = await catalog.writeClusterDocument(backup_id, run_id, plan.cluster);
+  const lists = [];
+  for (const [topic, ofTopic] of Map.groupBy(parts, (part) => part.topic)) {
+    const list = runListOf(plan, topic, ofTopic);
+    if (list.partitions.length === 0) continue;
+    lists.push({ topic, ...(await catalog.writeRunList(list)) });
+  }
+  const run = await catalog.writeRunDocument({
+    format_version: formatVersion,
+    backup_id,
+    run_id,
+    cluster,
+    lists,
+  });
+  return {
+    run_id,
+    started_at: plan.started_at,
+    planned_at: plan.planned_at,
+    finished_at: BigInt(clock.nowMs()),
+    lease_token,
+    run,
+    totals: sumOf(parts.flatMap(({ lineages }) => lineages.map(({ totals }) => totals))),
+  };
+}
+
+function runListOf(plan: BackupPlan, topic: string, parts: readonly PartitionParts[]): RunList {
+  return {
+    format_version: formatVersion,
+    backup_id: plan.backup_id,
+    run_id: plan.run_id,
+    topic,
+    partitions: parts.flatMap(({ partition, lineages }) =>
+      lineages
+        .filter(({ segments }) => segments.length > 0)
+        .map(({ lineage, topic_id, segments }) => ({
+          partition,
+          lineage,
+          topic_id,
+          segments: [...segments],
+        })),
+    ),
+  };
+}
+
+/** All topics that the backup ever held, by name; those of this run as the run found them. */
+function topicStates(
+  before: readonly TopicState[],
+  plan: BackupPlan,
+  parts: readonly PartitionParts[],
+): TopicState[] {
+  const states = new Map(before.map((topic) => [topic.name, topic]));
+  const partsByTopic = Map.groupBy(parts, (part) => part.topic);
+  const works = new Map(plan.partitions.map((work) => [`${work.topic}/${work.partition}`, work]));
+  for (const topic of [...plan.left_behind, ...plan.cluster.topics]) {
+    const partitions = new Map(
+      states.get(topic.name)?.partitions.map(({ partition, lineages }) => [partition, lineages]),
+    );
+    for (const part of partsByTopic.get(topic.name) ?? []) {
+      const work = works.get(`${part.topic}/${part.partition}`);
+      const run = { work, plannedAt: plan.planned_at };
+      const lineages = withRun(partitions.get(part.partition) ?? [], part.lineages, run);
+      if (lineages.length > 0) partitions.set(part.partition, lineages);
+    }
+    if (partitions.size > 0) states.set(topic.name, topicState(topic, partitions));
+  }
+  return [...states.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function topicState(
+  topic: ClusterTopic,
+  partitions: ReadonlyMap<number, LineageState[]>,
+): TopicState {
+  return {
+    name: topic.name,
+    partition_count: topic.partition_count,
+    replication_factor: topic.replication_factor,
+    config: topic.config,
+    partitions: [...partitions]
+      .map(([partition, lineages]) => ({ partition, lineages }))
+      .sort((a, b) => a.partition - b.partition),
+  };
+}

@@ -1,0 +1,231 @@
+/**
+ * The worker of a backup: copies the record batches of one partition into segments, as they are.
+ *
+ * Fetching, checking and storing overlap: while one fetched buffer is checked and appended, the
+ * next fetch is under way, and the segment writer compresses and uploads behind both.
+ */
+import type {
+  BackupDeps,
+  BackupPartitionOutcome,
+  BackupPartitionRequest,
+} from "#core/backup/contract.ts";
+import { continuesArchive } from "#core/backup/lineage.ts";
+import { PartitionArchive } from "#core/backup/partition-archive.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
+import { AbortedTransactionFilter } from "#core/kafka/aborted-transactions.ts";
+import { checkBatch } from "#core/kafka/batch-check.ts";
+import type { FetchedPartition } from "#core/kafka/cluster.ts";
+import { batchSizeAt, lastOffsetOf, readBatchHeader } from "#core/kafka/record-batch.ts";
+import type { Deadline } from "#core/runtime.ts";
+
+/**
+ * Bytes asked for at once. Two such buffers are alive for each partition, the one that is being
+ * archived and the one under way: 4 partitions x 2 x 4 MiB = 32 MiB.
+ */
+const fetchBytesMax = 4 * 1024 * 1024;
+const fetchWaitMs = 500;
+/** A broker that shows data before the end and does not send it for this long is not well. */
+const stallMs = 60_000;
+
+/**
+ * Reads `[start_offset, end_offset)`, or what an earlier call left of it, until it is all durable
+ * or the deadline comes. Throws CorruptRecordBatchError (F6), TopicChangedError (K3), a
+ * partition's OffsetOutOfRangeError (K2), and what cluster and storage throw; what is
+ * checkpointed by then stays.
+ */
+export async function backupPartition(
+  deps: BackupDeps,
+  request: BackupPartitionRequest,
+  deadline: Deadline,
+): Promise<BackupPartitionOutcome> {
+  const archive = await PartitionArchive.open(deps, request);
+  try {
+    const reader = new PartitionReader(deps, request, archive);
+    await reader.copyUntil(deadline);
+    await archive.checkpoint();
+  } catch (error) {
+    // What was read before the bad place is good; a failed write makes the segment unusable.
+    if (isBackupError(error, ...readErrors)) await archive.checkpoint().catch(() => {});
+    await archive.abort();
+    throw error;
+  }
+  const isDone = archive.nextOffset >= request.work.end_offset;
+  return { status: isDone ? "done" : "continue", next_offset: archive.nextOffset };
+}
+
+const readErrors = [
+  "CorruptRecordBatchError",
+  "OffsetOutOfRangeError",
+  "BrokerUnavailableError",
+] as const;
+
+type FetchRefusal = "out of range" | "fenced";
+
+class PartitionReader {
+  readonly #deps: BackupDeps;
+  readonly #request: BackupPartitionRequest;
+  readonly #archive: PartitionArchive;
+  #leaderEpoch: number;
+  /** Where the next fetch begins; the archive follows behind. */
+  #fetchOffset: bigint;
+  #progressAtMs: number;
+
+  constructor(deps: BackupDeps, request: BackupPartitionRequest, archive: PartitionArchive) {
+    this.#deps = deps;
+    this.#request = request;
+    this.#archive = archive;
+    this.#leaderEpoch = request.work.leader_epoch;
+    this.#fetchOffset = archive.nextOffset;
+    this.#progressAtMs = deps.clock.monotonicMs();
+  }
+
+  async copyUntil(deadline: Deadline): Promise<void> {
+    let pending = this.#fetchNext(deadline);
+    while (pending !== undefined) {
+      const fetched = await pending;
+      if (fetched === "out of range") await this.#skipGap();
+      else if (fetched === "fenced") await this.#followLeader();
+      const batches = typeof fetched === "string" ? undefined : fetched;
+      const end = batches === undefined ? 0 : this.#endOfWholeBatches(batches);
+      pending = this.#fetchNext(deadline);
+      // A look-ahead that fails is thrown when it is awaited; until then it is not unhandled.
+      pending?.catch(() => {});
+      if (batches !== undefined) await this.#archiveBatches(batches, end);
+    }
+  }
+
+  /** Undefined when there is nothing more to fetch. */
+  #fetchNext(deadline: Deadline): Promise<FetchedPartition | FetchRefusal> | undefined {
+    const { topic, partition, end_offset } = this.#request.work;
+    if (this.#fetchOffset >= end_offset || deadline.passed()) return undefined;
+    return this.#deps.cluster
+      .fetch({
+        topic,
+        partition,
+        fetchOffset: this.#fetchOffset,
+        currentLeaderEpoch: this.#leaderEpoch,
+        maxBytes: fetchBytesMax,
+        minBytes: 1,
+        maxWaitMs: fetchWaitMs,
+        isolation: "read_committed",
+      })
+      .catch((error: unknown) => {
+        if (isBackupError(error, "OffsetOutOfRangeError")) return "out of range";
+        if (isFenced(error)) return "fenced";
+        throw error;
+      });
+  }
+
+  /** Another leader: goes on with its epoch when its log holds what was archived (K3, K4). */
+  async #followLeader(): Promise<void> {
+    const { work } = this.#request;
+    const [topic] = await this.#deps.cluster.describeTopics([work.topic]);
+    const leader = topic?.partitions.find(({ partition }) => partition === work.partition);
+    const isSame =
+      topic !== undefined &&
+      leader !== undefined &&
+      (await continuesArchive(this.#deps.cluster, work, topic.topicId, {
+        lineage: work.lineage,
+        topicId: work.topic_id,
+        nextOffset: this.#archive.nextOffset,
+        lastLeaderEpoch: this.#archive.lastLeaderEpoch,
+      }));
+    if (!isSame) {
+      throw new BackupError(
+        "TopicChangedError",
+        `${work.topic}-${work.partition}: the new leader's log does not continue what was ` +
+          `archived up to offset ${this.#archive.nextOffset}`,
+      );
+    }
+    this.#leaderEpoch = leader.leaderEpoch;
+    this.#fetchOffset = this.#archive.nextOffset;
+  }
+
+  /**
+   * Position after the last whole batch that this run wants, and moves the fetch offset behind it.
+   */
+  #endOfWholeBatches(fetched: FetchedPartition): number {
+    const { records } = fetched;
+    let position = 0;
+    for (;;) {
+      const size = batchSizeAt(records, position);
+      if (size === undefined) break;
+      const header = readBatchHeader(records, position);
+      if (header.baseOffset >= this.#request.work.end_offset) break;
+      const next = lastOffsetOf(header) + 1n;
+      if (next > this.#fetchOffset) this.#fetchOffset = next;
+      position += size;
+    }
+    this.#watchProgress(fetched, position > 0);
+    return position;
+  }
+
+  /**
+   * Batches beyond those that exist cannot be waited for: compaction may have removed all up to
+   * the end. A broker that throttles also answers with nothing, and says so (KIP-219).
+   */
+  #watchProgress(fetched: FetchedPartition, isProgress: boolean): void {
+    const { clock } = this.#deps;
+    const { end_offset, topic, partition } = this.#request.work;
+    if (isProgress || fetched.throttleTimeMs > 0) {
+      this.#progressAtMs = clock.monotonicMs();
+    } else if (fetched.records.length === 0 && fetched.lastStableOffset >= end_offset) {
+      this.#fetchOffset = end_offset;
+    } else if (fetched.records.length > 0 && isBeyond(fetched.records, end_offset)) {
+      this.#fetchOffset = end_offset;
+    } else if (clock.monotonicMs() - this.#progressAtMs > stallMs) {
+      throw new BackupError(
+        "BrokerUnavailableError",
+        `${topic}-${partition}: no record batch at offset ${this.#fetchOffset} for ` +
+          `${stallMs / 1000} s, though the last stable offset was ${end_offset} at the plan`,
+      );
+    }
+  }
+
+  async #archiveBatches(fetched: FetchedPartition, end: number): Promise<void> {
+    const { records } = fetched;
+    const { work } = this.#request;
+    const transactions = new AbortedTransactionFilter(fetched.abortedTransactions);
+    for (let position = 0; position < end; ) {
+      const header = readBatchHeader(records, position);
+      checkBatch(records, position, work);
+      const batch = records.subarray(position, position + header.sizeInBytes);
+      position += header.sizeInBytes;
+      if (lastOffsetOf(header) < this.#archive.nextOffset) continue;
+      const verdict = transactions.classify(header, batch);
+      if (verdict !== "keep") await this.#archive.drop(header, verdict);
+      else if (header.recordCount === 0) await this.#archive.drop(header, "empty");
+      else await this.#archive.append(batch, header);
+    }
+    if (this.#fetchOffset >= work.end_offset) this.#archive.skipTo(work.end_offset);
+  }
+
+  /** Retention or DeleteRecords was faster (K1); anything else that is out of range is not ours. */
+  async #skipGap(): Promise<void> {
+    const { work } = this.#request;
+    const [earliest] = await this.#deps.cluster.listOffsets([work], "earliest");
+    if (earliest === undefined || "error" in earliest) {
+      throw earliest?.error ?? new Error("ListOffsets gave no answer");
+    }
+    if (earliest.offset <= this.#fetchOffset) {
+      const end = await this.#deps.cluster.logEndOffset(work);
+      throw new BackupError(
+        "OffsetOutOfRangeError",
+        `${work.topic}-${work.partition}: offset ${this.#fetchOffset} is outside the log ` +
+          `[${earliest.offset}, ${end.endOffset}): the log was truncated`,
+        { hint: "Run the backup again: it starts a new lineage of this partition." },
+      );
+    }
+    const to = earliest.offset < work.end_offset ? earliest.offset : work.end_offset;
+    await this.#archive.addGap(to);
+    this.#fetchOffset = to;
+  }
+}
+
+function isFenced(error: unknown): boolean {
+  return isBackupError(error) && error.details["kafka_error"] === "FENCED_LEADER_EPOCH";
+}
+
+function isBeyond(records: Buffer, offset: bigint): boolean {
+  return records.length >= 8 && records.readBigInt64BE(0) >= offset;
+}

@@ -1,0 +1,130 @@
+/**
+ * A whole backup run in one process, for the command line: lease, plan, partitions, finish. The
+ * state machine does the same steps in the same order.
+ */
+import pLimit from "p-limit";
+import {
+  type BackupDeps,
+  type BackupPlan,
+  type BackupRequest,
+  type BackupResult,
+  failedPartition,
+  type PartitionFailure,
+  type PartitionWork,
+} from "#core/backup/contract.ts";
+import { finishBackup } from "#core/backup/finish.ts";
+import { backupPartition } from "#core/backup/partition.ts";
+import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
+import { withLease } from "#core/catalog/with-lease.ts";
+import { BackupError } from "#core/errors.ts";
+import type { Deadline } from "#core/runtime.ts";
+import { checkBackupId } from "#core/storage/keys.ts";
+
+/**
+ * Backs up what the request names, continuing the backup id and an interrupted run of it. Throws
+ * BackupConflictError while another run holds the lease, CancelledError when the deadline comes
+ * first (what is checkpointed stays), and, where no partition could be read, that failure.
+ */
+export async function runBackup(
+  deps: BackupDeps,
+  request: BackupRequest,
+  deadline: Deadline,
+): Promise<BackupResult> {
+  const startedAtMs = deps.clock.monotonicMs();
+  checkBackupId(request.backup_id);
+  const scope = { backupId: request.backup_id, purpose: "backup" };
+  return withLease(deps, scope, deadline, async (lease, deadline) => {
+    const planned = await planBackup(deps, request);
+    const failed = [
+      ...planned.failed,
+      ...(await backupPartitions(deps, request, planned.plan, deadline)),
+    ];
+    if (deadline.passed()) throw interrupted(request.backup_id, planned.plan, deadline);
+    throwIfNothingWorked(planned, failed);
+    await lease.renew();
+    const committed = await finishBackup(deps, { plan: planned.plan, lease_token: lease.token });
+    const durationMs = deps.clock.monotonicMs() - startedAtMs;
+    return resultOf(planned, failed, committed, durationMs);
+  });
+}
+
+async function backupPartitions(
+  deps: BackupDeps,
+  request: BackupRequest,
+  plan: BackupPlan,
+  deadline: Deadline,
+): Promise<PartitionFailure[]> {
+  const pending = plan.partitions.filter((work) => work.start_offset < work.end_offset);
+  deps.onProgress?.({
+    kind: "planned",
+    partitions: pending.length,
+    records: Number(pending.reduce((sum, work) => sum + work.end_offset - work.start_offset, 0n)),
+  });
+  const limit = pLimit(request.max_concurrent_partitions);
+  const failed: PartitionFailure[] = [];
+  const backup = async (work: PartitionWork) => {
+    if (deadline.passed()) return;
+    const { backup_id, run_id, state_id, segments } = plan;
+    try {
+      await backupPartition(deps, { backup_id, run_id, state_id, segments, work }, deadline);
+      const { topic, partition } = work;
+      deps.onProgress?.({ kind: "finished", topic, partition });
+    } catch (cause) {
+      const { topic, partition } = work;
+      failed.push({ topic, partition, cause });
+    }
+  };
+  await Promise.all(pending.map((work) => limit(backup, work)));
+  return failed;
+}
+
+/** The lost lease, or the user's own wish to stop. */
+function interrupted(backupId: string, plan: BackupPlan, { signal }: Deadline): Error {
+  if (signal.reason instanceof BackupError) return signal.reason;
+  return new BackupError(
+    "CancelledError",
+    `backup "${backupId}" was stopped in run ${plan.run_id}; what was checkpointed is kept`,
+    { hint: "Run the same command again: it goes on from the checkpoints." },
+  );
+}
+
+/** When every partition is bad for one reason, that is the answer. */
+function throwIfNothingWorked(
+  { plan, failed }: PlannedBackup,
+  all: readonly PartitionFailure[],
+): void {
+  const [first] = all;
+  if (first === undefined || all.length < plan.partitions.length + failed.length) return;
+  const nameOf = (cause: unknown) => (cause instanceof Error ? cause.name : String(cause));
+  if (all.every(({ cause }) => nameOf(cause) === nameOf(first.cause))) throw first.cause;
+}
+
+function resultOf(
+  { plan, resumed, hangingTransactions }: PlannedBackup,
+  failed: readonly PartitionFailure[],
+  { stored, entry }: Awaited<ReturnType<typeof finishBackup>>,
+  durationMs: number,
+): BackupResult {
+  const gaps = stored.manifest.topics.flatMap((topic) =>
+    topic.partitions.flatMap(({ partition, lineages }) =>
+      lineages
+        .flatMap((lineage) => lineage.gaps)
+        .filter((gap) => gap.detected_at >= plan.started_at)
+        .map((gap) => ({ ...gap, topic: topic.name, partition })),
+    ),
+  );
+  return {
+    status: failed.length + gaps.length > 0 ? "done_with_gaps" : "done",
+    backup_id: plan.backup_id,
+    run_id: plan.run_id,
+    generation: stored.manifest.generation,
+    topics: plan.cluster.topics.length,
+    partitions: plan.partitions.length,
+    ...entry.totals,
+    gaps,
+    failed: failed.map(failedPartition),
+    hanging_transactions: hangingTransactions,
+    resumed,
+    duration_ms: Math.round(durationMs),
+  };
+}
