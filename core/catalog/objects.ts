@@ -1,0 +1,82 @@
+/** The catalogue in the bucket alone, beside the data that it describes. */
+import type { Catalog } from "#core/catalog/catalog.ts";
+import { appendCheckpoint, checkpoints } from "#core/catalog/checkpoints.ts";
+import { acquireLease } from "#core/catalog/lease.ts";
+import { commitManifest, latestManifest, readManifest, runsOf } from "#core/catalog/manifests.ts";
+import { closeRun, openRun, writeOpenRun } from "#core/catalog/open-runs.ts";
+import {
+  readClusterDocument,
+  readRunDocument,
+  readRunList,
+  writeClusterDocument,
+  writeRunDocument,
+  writeRunList,
+} from "#core/catalog/run-documents.ts";
+import { isBackupError } from "#core/errors.ts";
+import type { Clock, NewId } from "#core/runtime.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+import {
+  checkBackupId,
+  compareKeys,
+  inBackup,
+  manifestsFolder,
+  runsFolder,
+  topicsFolder,
+} from "#core/storage/keys.ts";
+
+export interface ObjectCatalogDeps {
+  readonly storage: StorageBackend;
+  readonly clock: Clock;
+  readonly newId: NewId;
+}
+
+export function openObjectCatalog(deps: ObjectCatalogDeps): Catalog {
+  const { storage } = deps;
+  return {
+    listBackups: () => listBackups(storage),
+    latestManifest: (backupId) => latestManifest(storage, backupId),
+    readManifest: (backupId, generation) => readManifest(storage, backupId, generation),
+    commitManifest: (manifest) => commitManifest(storage, manifest),
+    runsOf: (manifest) => runsOf(storage, manifest),
+    writeRunList: (list) => writeRunList(storage, list),
+    writeClusterDocument: (backupId, runId, document) =>
+      writeClusterDocument(storage, backupId, runId, document),
+    writeRunDocument: (run) => writeRunDocument(storage, run),
+    readRunDocument: (backupId, reference) => readRunDocument(storage, backupId, reference),
+    readRunList: (backupId, reference) => readRunList(storage, backupId, reference),
+    readClusterDocument: (backupId, reference) => readClusterDocument(storage, backupId, reference),
+    openRun: (backupId) => openRun(storage, backupId),
+    writeOpenRun: (backupId, run) => writeOpenRun(storage, backupId, run),
+    closeRun: (backupId, runId) => closeRun(storage, backupId, runId),
+    appendCheckpoint: (at, part) => appendCheckpoint(storage, at, part),
+    checkpoints: (at) => checkpoints(storage, at),
+    acquireLease: (scope, waitMs, signal) => acquireLease(deps, scope, waitMs, signal),
+  };
+}
+
+/** Folders that a backup has from its first run on; a folder with none of them is somebody's. */
+const backupFolders = [manifestsFolder, runsFolder, "state/", topicsFolder];
+
+async function* listBackups(storage: StorageBackend): AsyncGenerator<string> {
+  const ids: string[] = [];
+  for await (const id of storage.listFolders("")) ids.push(id);
+  for (const id of ids.sort(compareKeys)) {
+    if (isBackupId(id) && (await holdsBackup(storage, id))) yield id;
+  }
+}
+
+function isBackupId(id: string): boolean {
+  try {
+    return checkBackupId(id) === id;
+  } catch (error) {
+    if (isBackupError(error, "InvalidRequestError")) return false;
+    throw error;
+  }
+}
+
+async function holdsBackup(storage: StorageBackend, id: string): Promise<boolean> {
+  for await (const folder of storage.listFolders(inBackup(id, ""))) {
+    if (backupFolders.includes(`${folder}/`)) return true;
+  }
+  return false;
+}
