@@ -20,11 +20,11 @@ export const logOverheadBytes = 12;
 export const crcOffset = 17;
 export const attributesOffset = 21;
 
-const codecMask = 0x07;
-const logAppendTimeBit = 1 << 3;
-const transactionalBit = 1 << 4;
-const controlBit = 1 << 5;
-const deleteHorizonBit = 1 << 6;
+export const codecMask = 0x07;
+export const logAppendTimeBit = 1 << 3;
+export const transactionalBit = 1 << 4;
+export const controlBit = 1 << 5;
+export const deleteHorizonBit = 1 << 6;
 
 export const batchCodecs = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
 export type BatchCodec = (typeof batchCodecs)[number];
