@@ -185,14 +185,13 @@ class PartitionReader {
   async #archiveBatches(fetched: FetchedPartition, end: number): Promise<void> {
     const { records } = fetched;
     const { work } = this.#request;
-    const transactions = new AbortedTransactionFilter(fetched.abortedTransactions);
+    const transactions = new AbortedTransactionFilter(fetched.abortedTransactions, work);
     for (let position = 0; position < end; ) {
-      const header = readBatchHeader(records, position);
-      checkBatch(records, position, work);
+      const header = checkBatch(records, position, work);
+      const verdict = transactions.classify(header, records, position);
       const batch = records.subarray(position, position + header.sizeInBytes);
       position += header.sizeInBytes;
       if (lastOffsetOf(header) < this.#archive.nextOffset) continue;
-      const verdict = transactions.classify(header, batch);
       if (verdict !== "keep") await this.#archive.drop(header, verdict);
       else if (header.recordCount === 0) await this.#archive.drop(header, "empty");
       else await this.#archive.append(batch, header);
@@ -223,7 +222,7 @@ class PartitionReader {
 }
 
 function isFenced(error: unknown): boolean {
-  return isBackupError(error) && error.details["kafka_error"] === "FENCED_LEADER_EPOCH";
+  return isBackupError(error) && error.details.kafka_error === "FENCED_LEADER_EPOCH";
 }
 
 function isBeyond(records: Buffer, offset: bigint): boolean {

@@ -167,6 +167,8 @@ export interface ProduceRequest extends TopicPartition {
 }
 
 export interface ProduceAnswer {
+  /** Kafka's error code, 0 for none. */
+  readonly errorCode: number;
   /** Kafka's error name, e.g. `NONE`, `OUT_OF_ORDER_SEQUENCE_NUMBER`, `MESSAGE_TOO_LARGE`. */
   readonly error: string;
   /** The broker's message, and the failing record where it names one (KIP-467). */

@@ -29,12 +29,10 @@ export const topicPlan = z.object({
   replication_factor: z.int().min(1),
   /** Settings of the topic's own at the plan; the configuration to create it with, else. */
   config: z.record(z.string(), z.string()),
-  /** What holds while restoring. */
+  /** What holds while restoring; max.message.bytes at least. */
   settings_during: z.record(z.string(), z.string()),
   /** What is put back afterwards; null removes the topic's own value. */
   settings_after: z.record(z.string(), z.string().nullable()),
-  /** max.message.bytes that will hold while restoring: bytes of a whole batch. */
-  max_message_bytes: z.int().min(1),
   partitions: z.array(partitionPlan),
 });
 export type TopicPlan = z.infer<typeof topicPlan>;
@@ -83,17 +81,22 @@ export const partitionStart = z.object({
 });
 export type PartitionStart = z.infer<typeof partitionStart>;
 
+/** How the target's batches came about: sent as stored, or decoded and encoded again. */
+export const sentBatches = z.object({ bytes: count, raw: count, encoded: count });
+export type SentBatches = z.infer<typeof sentBatches>;
+
 /**
  * `partitions/{target topic}/{target partition}/checkpoint-{sequence, 8 digits}.json`: the first
  * `record_count` output records are in the target, made of all source offsets below
- * `next_offset`; the offset map up to there is in `map-{sequence}.bin` of this and earlier parts.
+ * `next_offset`; the offset map up to there is in the `map.name` of this and the earlier parts.
  */
 export const restoreCheckpoint = z.object({
   sequence: count,
   written_at: int64,
   record_count: int64,
   next_offset: int64,
-  map: z.object({ bytes: count, sha256: z.string(), run_count: count }),
+  sent: sentBatches,
+  map: z.object({ name: z.string(), bytes: count, sha256: z.string(), run_count: count }),
 });
 export type RestoreCheckpoint = z.infer<typeof restoreCheckpoint>;
 
@@ -108,10 +111,7 @@ export const partitionResult = z.object({
   start_offset: int64,
   end_offset: int64,
   record_count: int64,
-  /** Bytes of the batches that were sent. */
-  sent_bytes: count,
-  /** How the target's batches came about: sent as stored, or decoded and encoded again. */
-  batches: z.object({ raw: count, encoded: count }),
+  sent: sentBatches,
   /** Exclusive source end: where a group that had read all of it continues. */
   source_end_offset: int64,
 });

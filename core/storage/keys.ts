@@ -357,8 +357,8 @@ export function restoreCheckpointName(sequence: number): string {
   return `checkpoint-${sequenceDigits(sequence)}.json`;
 }
 
-export function restoreMapName(sequence: number): string {
-  return `map-${sequenceDigits(sequence)}.bin`;
+export function restoreMapName(sequence: number, attempt: string): string {
+  return `map-${sequenceDigits(sequence)}-${checkId("attempt", attempt)}.bin`;
 }
 
 // Snapshots of consumer group offsets, beside the backups
