@@ -56,19 +56,19 @@ export function differingField(
   if (found.offset !== targetOffset) return "offset";
   if (expected.timestamp !== found.timestamp) return "timestamp";
   if (tailOf(expected).equals(tailOf(found))) return undefined;
-  if (!isSameBytes(keyOf(expected), keyOf(found))) return "key";
-  return isSameBytes(valueOf(expected), valueOf(found)) ? "headers" : "value";
+  if (!isSameBytes(keyBytesOf(expected), keyBytesOf(found))) return "key";
+  return isSameBytes(valueBytesOf(expected), valueBytesOf(found)) ? "headers" : "value";
 }
 
 function tailOf({ body, tailStart, tailEnd }: RecordCursor): Buffer {
   return body.subarray(tailStart, tailEnd);
 }
 
-function keyOf({ body, keyStart, keyBytes }: RecordCursor): Buffer | null {
+function keyBytesOf({ body, keyStart, keyBytes }: RecordCursor): Buffer | null {
   return keyBytes < 0 ? null : body.subarray(keyStart, keyStart + keyBytes);
 }
 
-function valueOf({ body, valueStart, valueBytes }: RecordCursor): Buffer | null {
+function valueBytesOf({ body, valueStart, valueBytes }: RecordCursor): Buffer | null {
   return valueBytes < 0 ? null : body.subarray(valueStart, valueStart + valueBytes);
 }
 
