@@ -31,8 +31,6 @@ export const topicPlan = z.object({
   config: z.record(z.string(), z.string()),
   /** What holds while restoring; max.message.bytes at least. */
   settings_during: z.record(z.string(), z.string()),
-  /** What is put back afterwards; null removes the topic's own value. */
-  settings_after: z.record(z.string(), z.string().nullable()),
   partitions: z.array(partitionPlan),
 });
 export type TopicPlan = z.infer<typeof topicPlan>;
@@ -54,7 +52,7 @@ export type RestoreIntent = z.infer<typeof restoreIntent>;
 
 /**
  * `targets/{target topic}.json`: the topic as it was when the restore first found or made it,
- * before any of its settings was changed.
+ * before any of its settings was changed: what is put back afterwards.
  */
 export const restoreTarget = z.object({
   topic: z.string(),

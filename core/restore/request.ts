@@ -5,6 +5,17 @@ import { toJson } from "#core/json.ts";
 import { timeWindow } from "#core/restore/documents.ts";
 
 const partition = z.int().min(0);
+const partitionKey = z.string().regex(/^\d{1,9}$/);
+
+/**
+ * Which life of each partition to restore: one number for all topics, or by source topic one for
+ * all its partitions or one by partition.
+ */
+const lineageChoice = z.union([
+  z.int().min(1),
+  z.record(z.string(), z.union([z.int().min(1), z.record(partitionKey, z.int().min(1))])),
+]);
+export type LineageChoice = z.infer<typeof lineageChoice>;
 
 /** A time of ten digits counts seconds: as milliseconds it would lie in the spring of 1970 (R9). */
 const secondsFrom = 1_000_000_000n;
@@ -39,9 +50,9 @@ export const restoreRequest = z.object({
   /** Source name to target name; others keep their name. */
   topic_mapping: z.record(z.string(), z.string()),
   /** Per source topic: source partition to target partition; others keep their number. */
-  partition_mapping: z.record(z.string(), z.record(z.string().regex(/^\d{1,9}$/), partition)),
-  /** Which life of each partition to restore; the newest unless said. */
-  lineage: z.int().min(1).optional(),
+  partition_mapping: z.record(z.string(), z.record(partitionKey, partition)),
+  /** The newest lineage of each partition unless said. */
+  lineage: lineageChoice.optional(),
   /** Whether target topics that do not exist are created. */
   create_topics: z.boolean(),
   /** Consent to append to topics that hold records. */

@@ -1,0 +1,75 @@
+/** What becomes of restored records under a topic's own settings, were they not changed. */
+import type { TopicSetting } from "#core/kafka/cluster.ts";
+import type { PlannedPartition } from "#core/restore/plan.ts";
+import type { TopicCheck } from "#core/restore/topic-check.ts";
+
+export interface Harm {
+  /** `error` where records would be lost or changed. */
+  readonly severity: "error" | "warning";
+  readonly harm: string;
+}
+
+const error = (harm: string): Harm => ({ severity: "error", harm });
+const warning = (harm: string): Harm => ({ severity: "warning", harm });
+
+/** For a setting that `settingsWhileRestoring` would change. */
+export function harmIfKept({ name, value }: TopicSetting, check: TopicCheck): Harm {
+  switch (name) {
+    case "cleanup.policy":
+      return error("compaction would remove restored records, and refuses those without a key");
+    case "message.timestamp.type":
+      return error("the broker would replace the records' timestamps by its own clock's");
+    case "message.timestamp.before.max.ms":
+    case "message.timestamp.difference.max.ms":
+      return error("the broker would refuse records that are older");
+    case "message.timestamp.after.max.ms":
+      return newestTimestamp(check) > BigInt(check.nowMs) + BigInt(value ?? 0)
+        ? error("the broker would refuse the backup's records of the future")
+        : warning("the broker refuses records that lie further in the future");
+    case "retention.ms":
+      return isYoungerThan(BigInt(value ?? -1), check)
+        ? warning("records are deleted as they reach that age")
+        : error("retention would delete restored records at once");
+    case "retention.bytes":
+      return largestPartition(check) <= Number(value)
+        ? warning("the oldest records are deleted as the partition grows beyond it")
+        : error("retention would delete restored records at once");
+    case "max.message.bytes":
+      return warning("larger batches are split; a single record that is larger fails");
+    case "compression.type":
+      return warning("the broker compresses every batch once more: slower, with equal records");
+    default:
+      return warning("old records make many small log segments");
+  }
+}
+
+/**
+ * Whether what the restore selects is younger than `retentionMs`. When a backup began is the best
+ * the manifest knows of its oldest records' age; a window's start says more.
+ */
+function isYoungerThan(retentionMs: bigint, { planned, request, nowMs }: TopicCheck): boolean {
+  const from = BigInt(nowMs) - retentionMs;
+  return planned.partitions.every((partition) => {
+    if (isEmpty(partition)) return true;
+    const { start } = request.window;
+    const oldest = partition.lineage.first_planned_at;
+    return (start !== undefined && start > oldest ? start : oldest) >= from;
+  });
+}
+
+function isEmpty({ lineage }: PlannedPartition): boolean {
+  return lineage.totals.record_count === 0;
+}
+
+function newestTimestamp({ planned, request }: TopicCheck): bigint {
+  const { end } = request.window;
+  let newest = -1n;
+  for (const { lineage } of planned.partitions) {
+    if (lineage.max_timestamp > newest) newest = lineage.max_timestamp;
+  }
+  return end !== undefined && end < newest ? end : newest;
+}
+
+function largestPartition({ planned }: TopicCheck): number {
+  return Math.max(0, ...planned.partitions.map(({ lineage }) => lineage.totals.batch_bytes));
+}
