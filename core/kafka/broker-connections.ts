@@ -1,0 +1,123 @@
+/** The open connections to a cluster's brokers, made when first used and made again when lost. */
+import { BackupError } from "../errors.ts";
+import type { Clock, Logger } from "../runtime.ts";
+import {
+  addressOf,
+  type BrokerAddress,
+  type BrokerConnection,
+  type LoginIdentity,
+  openBrokerConnection,
+  requestTimeoutMs,
+} from "./broker-connection.ts";
+import type { ConnectionFactory } from "./kafkajs-internals.ts";
+import type { Api } from "./protocol/wire.ts";
+
+/**
+ * A broker works on one request of a connection at a time, so a fetch that waits for records or a
+ * produce that waits for replicas holds up all behind it. Each lane is a connection of its own.
+ */
+export type Lane = "admin" | `fetch-${number}` | `produce-${number}`;
+
+export interface ConnectionsDeps {
+  readonly make: ConnectionFactory;
+  readonly identity: LoginIdentity;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class BrokerConnections {
+  readonly #deps: ConnectionsDeps;
+  readonly #connections = new Map<string, Promise<BrokerConnection>>();
+  /** By broker: no request before this monotonic time (KIP-219). */
+  readonly #throttledUntilMs = new Map<string, number>();
+  readonly #closing = new AbortController();
+
+  constructor(deps: ConnectionsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Aborts when `close` is called. */
+  get signal(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** A connection that is open, logged in, and past the broker's throttling. */
+  async ready(address: BrokerAddress, lane: Lane): Promise<BrokerConnection> {
+    await this.#waitOutThrottle(addressOf(address));
+    const connection = await this.#get(address, lane);
+    await connection.ready();
+    return connection;
+  }
+
+  async call<Request, Response extends { readonly throttleTimeMs: number }>(
+    address: BrokerAddress,
+    lane: Lane,
+    api: Api<Request, Response>,
+    request: Request,
+    timeoutMs = requestTimeoutMs,
+  ): Promise<Response> {
+    const connection = await this.ready(address, lane);
+    return this.send(connection, api, request, timeoutMs);
+  }
+
+  /** Sends on a ready connection, synchronously. */
+  async send<Request, Response extends { readonly throttleTimeMs: number }>(
+    connection: BrokerConnection,
+    api: Api<Request, Response>,
+    request: Request,
+    timeoutMs: number,
+  ): Promise<Response> {
+    const response = await connection.call(api, request, timeoutMs);
+    if (response.throttleTimeMs > 0) {
+      const { address } = connection;
+      this.#deps.logger.debug("the broker throttles this client", {
+        broker: address,
+        api: api.name,
+        throttle_ms: response.throttleTimeMs,
+      });
+      this.#throttledUntilMs.set(address, this.#deps.clock.monotonicMs() + response.throttleTimeMs);
+    }
+    return response;
+  }
+
+  /** Destroys every socket: nothing that is queued leaves the process afterwards. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort(closedError());
+    const connections = [...this.#connections.values()];
+    this.#connections.clear();
+    const settled = await Promise.allSettled(connections);
+    for (const result of settled) if (result.status === "fulfilled") result.value.destroy();
+  }
+
+  async #get(address: BrokerAddress, lane: Lane): Promise<BrokerConnection> {
+    const key = `${addressOf(address)} ${lane}`;
+    for (;;) {
+      this.#closing.signal.throwIfAborted();
+      const known = this.#connections.get(key);
+      if (known === undefined) break;
+      const connection = await known;
+      if (connection.open) return connection;
+      if (this.#connections.get(key) === known) this.#connections.delete(key);
+    }
+    const { make, identity } = this.#deps;
+    const opening = openBrokerConnection(make, identity, address, this.signal);
+    this.#connections.set(key, opening);
+    opening.catch(() => {
+      if (this.#connections.get(key) === opening) this.#connections.delete(key);
+    });
+    return opening;
+  }
+
+  async #waitOutThrottle(address: string): Promise<void> {
+    const { clock } = this.#deps;
+    for (;;) {
+      const waitMs = (this.#throttledUntilMs.get(address) ?? 0) - clock.monotonicMs();
+      if (waitMs <= 0) return;
+      await clock.sleep(waitMs, this.signal);
+    }
+  }
+}
+
+function closedError(): BackupError {
+  return new BackupError("BrokerUnavailableError", "the connection to the cluster was closed");
+}

@@ -1,0 +1,147 @@
+/** Makes a `Cluster` over kafkajs's connections. */
+import type { SASLOptions } from "kafkajs";
+import { BackupError } from "../errors.ts";
+import type { Clock, Logger } from "../runtime.ts";
+import { type BrokerAddress, connectTimeoutMs } from "./broker-connection.ts";
+import { BrokerConnections } from "./broker-connections.ts";
+import type { Cluster } from "./cluster.ts";
+import { type ClusterConfig, clientIdDefault } from "./cluster-config.ts";
+import { Fetcher } from "./fetch-requests.ts";
+import { committedOffsets } from "./group-requests.ts";
+import { connectionFactory } from "./kafkajs-internals.ts";
+import {
+  endOffsetOfEpoch,
+  listOffsets,
+  logEndOffset,
+  openTransactions,
+} from "./partition-requests.ts";
+import { initProducerId, Producer } from "./produce-requests.ts";
+import { retryBudgetMsDefault, Session } from "./session.ts";
+import {
+  alterTopicSettings,
+  createTopics,
+  describeAcls,
+  describeTopics,
+  topicSettings,
+  validateNewTopic,
+} from "./topic-requests.ts";
+
+export interface ConnectDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long requests that may be repeated are repeated; 30 s when not given. */
+  readonly retryBudgetMs?: number;
+  /** Connections per broker for fetches, and as many for produce requests; 4 when not given. */
+  readonly lanes?: number;
+}
+
+/** One for each partition that a backup or restore works on at a time by default. */
+const lanesDefault = 4;
+const portDefault = 9092;
+
+/**
+ * Connects to the first bootstrap server that answers. Throws InvalidRequestError for an address
+ * or combination that cannot work, AccessDeniedError for a refused login or certificate, and
+ * BrokerUnavailableError that names every server and why it did not answer.
+ */
+export async function connectCluster(config: ClusterConfig, deps: ConnectDeps): Promise<Cluster> {
+  const { clock, logger } = deps;
+  const clientId = config.client_id ?? clientIdDefault;
+  const tls = tlsOf(config);
+  const sasl = saslOf(config);
+  const connections = new BrokerConnections({
+    make: connectionFactory({ clientId, tls, sasl, connectTimeoutMs, logger }),
+    identity: { clientId, login: loginOf(config), withTls: tls !== undefined },
+    clock,
+    logger,
+  });
+  const session = new Session({
+    clock,
+    logger,
+    connections,
+    bootstrap: config.bootstrap_servers.map(parseAddress),
+    retryBudgetMs: deps.retryBudgetMs ?? retryBudgetMsDefault,
+    lanes: deps.lanes ?? lanesDefault,
+  });
+  try {
+    const { clusterId } = await session.refresh([]);
+    return clusterOver(session, clusterId ?? "");
+  } catch (error) {
+    await connections.close();
+    throw error;
+  }
+}
+
+function clusterOver(session: Session, clusterId: string): Cluster {
+  const fetcher = new Fetcher(session);
+  const producer = new Producer(session);
+  return {
+    clusterId,
+    describeTopics: (names) => describeTopics(session, names),
+    topicSettings: (topics) => topicSettings(session, topics),
+    brokerIds: () => session.brokerIds(),
+    createTopics: (topics) => createTopics(session, topics),
+    validateNewTopic: (topic) => validateNewTopic(session, topic),
+    alterTopicSettings: (topic, changes) => alterTopicSettings(session, topic, changes, false),
+    validateTopicSettings: (topic, changes) => alterTopicSettings(session, topic, changes, true),
+    listOffsets: (partitions, at) => listOffsets(session, partitions, at),
+    endOffsetOfEpoch: (at, leaderEpoch) => endOffsetOfEpoch(session, at, leaderEpoch),
+    logEndOffset: (at) => logEndOffset(session, at),
+    fetch: (request) => fetcher.fetch(request),
+    initProducerId: () => initProducerId(session),
+    produce: (request) => producer.produce(request),
+    committedOffsets: () => committedOffsets(session),
+    openTransactions: (at) => openTransactions(session, at),
+    describeAcls: () => describeAcls(session),
+    disconnect: () => session.connections.close(),
+  };
+}
+
+function parseAddress(server: string): BrokerAddress {
+  const [, v6, name, port] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(server) ?? [];
+  const host = v6 ?? name;
+  const number = port === undefined ? portDefault : Number(port);
+  if (host !== undefined && number >= 1 && number <= 65_535) return { host, port: number };
+  throw new BackupError(
+    "InvalidRequestError",
+    `bootstrap server "${server}" is not of the form host:port`,
+  );
+}
+
+function tlsOf(config: ClusterConfig): { ca?: string; cert?: string; key?: string } | undefined {
+  if (!config.security_protocol?.endsWith("SSL")) return undefined;
+  return {
+    ...(config.ssl_ca === undefined ? {} : { ca: config.ssl_ca }),
+    ...(config.ssl_certificate === undefined ? {} : { cert: config.ssl_certificate }),
+    ...(config.ssl_key === undefined ? {} : { key: config.ssl_key }),
+  };
+}
+
+function withSasl(config: ClusterConfig): boolean {
+  return config.security_protocol?.startsWith("SASL") ?? false;
+}
+
+const mechanisms = {
+  PLAIN: "plain",
+  "SCRAM-SHA-256": "scram-sha-256",
+  "SCRAM-SHA-512": "scram-sha-512",
+} as const;
+
+function saslOf(config: ClusterConfig): SASLOptions | undefined {
+  if (!withSasl(config)) return undefined;
+  const { sasl_mechanism, sasl_username, sasl_password } = config;
+  if (sasl_mechanism === undefined || sasl_username === undefined || sasl_password === undefined) {
+    throw new BackupError(
+      "InvalidRequestError",
+      `${config.security_protocol} needs sasl_mechanism, sasl_username and sasl_password`,
+    );
+  }
+  const mechanism = mechanisms[sasl_mechanism];
+  return { mechanism, username: sasl_username, password: sasl_password };
+}
+
+function loginOf(config: ClusterConfig): string | undefined {
+  if (!withSasl(config)) return undefined;
+  return `SASL ${config.sasl_mechanism} login of user "${config.sasl_username}"`;
+}

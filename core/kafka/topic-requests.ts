@@ -1,0 +1,185 @@
+/** Topics and their settings, and the ACLs. */
+import type { BackupError } from "../errors.ts";
+import { type BrokerConnection, requestTimeoutMs } from "./broker-connection.ts";
+import type { NewTopic, SettingChange, TopicDescription, TopicSetting } from "./cluster.ts";
+import { kafkaError, kafkaErrorName } from "./kafka-errors.ts";
+import {
+  type CreateTopicsResponse,
+  createTopics as createTopicsApi,
+} from "./protocol/create-topics.ts";
+import { describeAcls as describeAclsApi } from "./protocol/describe-acls.ts";
+import { describeConfigs } from "./protocol/describe-configs.ts";
+import { incrementalAlterConfigs } from "./protocol/incremental-alter-configs.ts";
+import { type MetadataTopic, metadata } from "./protocol/metadata.ts";
+import { type Session, topicError } from "./session.ts";
+
+/** How long the controller may take to create topics. */
+const createTimeoutMs = 30_000;
+const leaderPollMs = 50;
+const leaderNotAvailable = 5;
+
+export async function describeTopics(
+  session: Session,
+  names?: readonly string[],
+): Promise<TopicDescription[]> {
+  const { topics } = await session.retrying(() =>
+    session.refresh(names ?? null, { withAuthorizedOperations: true }),
+  );
+  const present = topics.filter(({ errorCode, name }) => {
+    if (errorCode === 0) return true;
+    if (kafkaErrorName(errorCode) === "UNKNOWN_TOPIC_OR_PARTITION") return false;
+    throw topicError(name, errorCode);
+  });
+  return present.map(description);
+}
+
+function description({ errorCode: _, ...topic }: MetadataTopic): TopicDescription {
+  return {
+    ...topic,
+    partitions: topic.partitions.map(({ errorCode: _code, ...partition }) => partition),
+  };
+}
+
+export async function topicSettings(
+  session: Session,
+  topics: readonly string[],
+): Promise<Map<string, TopicSetting[]>> {
+  return session.retrying(async () => {
+    const { results } = await session.anyBroker(describeConfigs, { topics });
+    for (const { errorCode, errorMessage, topic } of results) {
+      if (errorCode === 0) continue;
+      throw kafkaError({
+        code: errorCode,
+        what: `DescribeConfigs of topic ${topic}`,
+        message: errorMessage,
+        needs: `DescribeConfigs on topic ${topic}`,
+        details: { topic },
+      });
+    }
+    return new Map(results.map(({ topic, settings }) => [topic, settings]));
+  });
+}
+
+export async function alterTopicSettings(
+  session: Session,
+  topic: string,
+  changes: readonly SettingChange[],
+  validateOnly: boolean,
+): Promise<void> {
+  await session.retrying(async () => {
+    const request = { topic, changes, validateOnly };
+    const controller = await session.controller();
+    const { connections } = session;
+    const api = incrementalAlterConfigs;
+    const answer = await connections.send(controller, api, request, requestTimeoutMs);
+    if (answer.errorCode === 0) return;
+    throw kafkaError({
+      code: answer.errorCode,
+      what: `IncrementalAlterConfigs of topic ${topic}`,
+      message: answer.errorMessage,
+      needs: `AlterConfigs on topic ${topic}`,
+      details: { topic },
+    });
+  });
+}
+
+export async function createTopics(session: Session, topics: readonly NewTopic[]): Promise<void> {
+  let waiting = topics;
+  let lost: unknown;
+  await session.retrying(async () => {
+    if (waiting.length === 0) return;
+    const controller = await session.controller();
+    const answer = await requestTopics(session, controller, waiting, false).catch(
+      (error: unknown) => {
+        // A lost answer says nothing: the same request again would find the topics existing.
+        lost = error;
+      },
+    );
+    if (!answer) return;
+    const failed = answer.topics.filter(({ errorCode }) => errorCode !== 0);
+    waiting = waiting.filter(({ topic }) => failed.some((failure) => failure.topic === topic));
+    const errors = failed.map(createError);
+    // One that repeating cannot cure comes first.
+    const error = errors.find(({ name }) => name !== "BrokerUnavailableError") ?? errors[0];
+    if (error !== undefined) throw error;
+  });
+  if (lost !== undefined) throw lost;
+  await leadersEverywhere(session, topics);
+}
+
+export async function validateNewTopic(session: Session, topic: NewTopic): Promise<void> {
+  await session.retrying(async () => {
+    const answer = await requestTopics(session, await session.controller(), [topic], true);
+    const [failed] = answer.topics.filter(({ errorCode }) => errorCode !== 0);
+    if (failed !== undefined) throw createError(failed);
+  });
+}
+
+function requestTopics(
+  session: Session,
+  controller: BrokerConnection,
+  topics: readonly NewTopic[],
+  validateOnly: boolean,
+): Promise<CreateTopicsResponse> {
+  const request = { topics, timeoutMs: createTimeoutMs, validateOnly };
+  const timeoutMs = createTimeoutMs + requestTimeoutMs;
+  return session.connections.send(controller, createTopicsApi, request, timeoutMs);
+}
+
+function createError(failure: CreateTopicsResponse["topics"][number]): BackupError {
+  const { topic, errorCode, errorMessage } = failure;
+  return kafkaError({
+    code: errorCode,
+    what: `CreateTopics ${topic}`,
+    message: errorMessage,
+    needs: `Create on topic ${topic} or on the cluster`,
+    details: { topic },
+  });
+}
+
+/** Waits until every broker knows a leader for each partition. */
+async function leadersEverywhere(session: Session, topics: readonly NewTopic[]): Promise<void> {
+  const names = topics.map(({ topic }) => topic);
+  const giveUpAtMs = session.clock.monotonicMs() + createTimeoutMs;
+  for (const address of session.nodes()) {
+    for (;;) {
+      const answer = await session.connections.call(address, "admin", metadata, { topics: names });
+      const missing = topics.find((topic) => !isLed(answer.topics, topic));
+      if (missing === undefined) break;
+      if (session.clock.monotonicMs() > giveUpAtMs) {
+        const what = `topic ${missing.topic} was created but has no leader yet`;
+        throw kafkaError({ code: leaderNotAvailable, what, details: { topic: missing.topic } });
+      }
+      await session.clock.sleep(leaderPollMs, session.connections.signal);
+    }
+  }
+}
+
+function isLed(topics: readonly MetadataTopic[], wanted: NewTopic): boolean {
+  const found = topics.find(({ name }) => name === wanted.topic);
+  if (found === undefined || found.errorCode !== 0) return false;
+  const led = found.partitions.filter(({ leader }) => leader >= 0).length;
+  return led > 0 && led === found.partitions.length && led >= wanted.partitionCount;
+}
+
+export async function describeAcls(
+  session: Session,
+): Promise<Record<string, string>[] | undefined> {
+  return session.retrying(async () => {
+    const answer = await session.anyBroker(describeAclsApi, undefined);
+    switch (kafkaErrorName(answer.errorCode)) {
+      case "NONE":
+        return answer.bindings;
+      case "SECURITY_DISABLED": // Without an authorizer there are no ACLs.
+        return [];
+      case "CLUSTER_AUTHORIZATION_FAILED":
+        return undefined;
+      default:
+        throw kafkaError({
+          code: answer.errorCode,
+          what: "DescribeAcls",
+          message: answer.errorMessage,
+        });
+    }
+  });
+}
