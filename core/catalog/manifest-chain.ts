@@ -2,6 +2,7 @@
 import type { StoredManifest } from "#core/catalog/catalog.ts";
 import { readIfPresent, sha256Of } from "#core/catalog/documents.ts";
 import { listedGenerations, readManifest } from "#core/catalog/manifests.ts";
+import { readAhead } from "#core/catalog/read-ahead.ts";
 import { type BackupError, isBackupError } from "#core/errors.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, manifestKey, newestManifestKey } from "#core/storage/keys.ts";
@@ -25,22 +26,30 @@ export interface ChainFinding {
   readonly problem: string;
 }
 
+/** Manifests of at most a few hundred kilobytes: 8 hide an object store's latency. */
+const aheadLimits = { bytesOf: () => 0, bytesMax: 0, countMax: 8 };
+
 /**
- * Walks from the newest generation back to the first, one manifest in memory at a time, and
- * yields what is wrong. Throws only what keeps it from reading at all.
+ * Walks from the newest generation back to the first, a few manifests in memory at a time, and
+ * yields what is wrong; `seen` is called with each manifest that can be read. Throws only what
+ * keeps it from reading at all.
  */
 export async function* verifyManifestChain(
   storage: StorageBackend,
   backupId: string,
+  seen?: (stored: StoredManifest) => void,
 ): AsyncGenerator<ChainFinding> {
   const newest = (await listedGenerations(storage, backupId)).at(-1);
   if (newest === undefined) return;
   yield* verifyCopy(storage, backupId, newest);
 
   let successor: StoredManifest | undefined;
-  for (let generation = newest; generation >= 1; generation--) {
+  const generations = Array.from({ length: newest }, (_, i) => newest - i);
+  const walk = readAhead(generations, aheadLimits, (generation) =>
+    readOrFinding(storage, backupId, generation),
+  );
+  for await (const { item: generation, result: found } of walk) {
     const key = inBackup(backupId, manifestKey(generation));
-    const found = await readOrFinding(storage, backupId, generation);
     if ("kind" in found) {
       yield found;
       successor = undefined;
@@ -53,6 +62,7 @@ export async function* verifyManifestChain(
         `upon ${expected}`;
       yield { kind: "chain_broken", severity: "error", key, problem };
     }
+    seen?.(found);
     successor = found;
   }
 }

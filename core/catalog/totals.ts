@@ -1,0 +1,49 @@
+import type { DroppedBatches, LineageState, Manifest, Totals } from "#core/catalog/manifest.ts";
+
+export interface LineageOfPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly state: LineageState;
+}
+
+/** All lineages of all partitions, in the manifest's order. */
+export function lineagesOf(manifest: Manifest): LineageOfPartition[] {
+  return manifest.topics.flatMap((topic) =>
+    topic.partitions.flatMap(({ partition, lineages }) =>
+      lineages.map((state) => ({ topic: topic.name, partition, state })),
+    ),
+  );
+}
+
+export const noTotals: Totals = {
+  segment_count: 0,
+  batch_count: 0,
+  record_count: 0,
+  batch_bytes: 0,
+  stored_bytes: 0,
+};
+
+export function addTotals(a: Totals, b: Totals): Totals {
+  return {
+    segment_count: a.segment_count + b.segment_count,
+    batch_count: a.batch_count + b.batch_count,
+    record_count: a.record_count + b.record_count,
+    batch_bytes: a.batch_bytes + b.batch_bytes,
+    stored_bytes: a.stored_bytes + b.stored_bytes,
+  };
+}
+
+export function sumOfTotals(totals: readonly Totals[]): Totals {
+  return totals.reduce(addTotals, noTotals);
+}
+
+export function sumOfDropped(dropped: readonly DroppedBatches[]): DroppedBatches {
+  return dropped.reduce(
+    (sum, one) => ({
+      aborted: sum.aborted + one.aborted,
+      control: sum.control + one.control,
+      empty: sum.empty + one.empty,
+    }),
+    { aborted: 0, control: 0, empty: 0 },
+  );
+}
