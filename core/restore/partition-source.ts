@@ -72,7 +72,7 @@ async function* framesOf(
   for await (const { segment } of segmentsOf(catalog, manifest, selection)) {
     if (!isWanted(segment.end_offset, segment.end_timestamp)) continue;
     const key = inBackup(backup_id, segment.key);
-    const index = await readIndex(storage, indexKeyOf(key), segment);
+    const index = await readIndex(storage, inBackup(backup_id, indexKeyOf(segment.key)), segment);
     const select = (frame: { end_offset: bigint; max_timestamp: bigint }) =>
       isWanted(frame.end_offset, frame.max_timestamp);
     for await (const { batches } of readFrames(storage, key, index, select)) yield batches;
