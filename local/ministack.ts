@@ -13,6 +13,10 @@ export const ministackVersion = "1.5.33";
 /** `cryptography` is what its JWT authorizer and its IAM signatures need. */
 const packages = [`ministack==${ministackVersion}`, "cryptography"];
 
+/** Of the emulator's root user, whatever the caller's own environment says. */
+const accessKeyId = "test";
+const secretAccessKey = "test";
+
 const readyTimeoutMs = 60_000;
 
 export interface Ministack {
@@ -53,6 +57,9 @@ export async function startMinistack(options: MinistackOptions = {}): Promise<Mi
       SFTP_ENABLED: "0",
       LAMBDA_EXECUTOR: "local",
       AUTH: options.checkCredentials ? "true" : "false",
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      AWS_SESSION_TOKEN: undefined,
       S3_DATA_DIR: join(folder, "s3"),
       STATE_DIR: join(folder, "state"),
       TMPDIR: folder,
@@ -64,8 +71,8 @@ export async function startMinistack(options: MinistackOptions = {}): Promise<Mi
   return {
     endpoint,
     region: "us-east-1",
-    accessKeyId: "test",
-    secretAccessKey: "test",
+    accessKeyId,
+    secretAccessKey,
     pid: running.pid,
     logFile,
     stop: async () => {

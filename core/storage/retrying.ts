@@ -32,7 +32,10 @@ export const defaultRetryPolicy: RetryPolicy = {
 
 export interface RetryDeps {
   readonly clock: Clock;
-  /** Ends a pause, and with it the call, with the signal's reason. */
+  /**
+   * Ends a pause, and with it the call, with the signal's reason. Once it is aborted each call is
+   * still tried once: a run that was cancelled lets go of its lease.
+   */
   readonly signal?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
   /** From 0 to below 1; Math.random when not given. */
@@ -48,11 +51,10 @@ export function retryWith(deps: RetryDeps): Retry {
   return async (step) => {
     const startedMs = clock.monotonicMs();
     for (let attempt = 1; ; attempt++) {
-      signal?.throwIfAborted();
       try {
         return await step(attempt);
       } catch (error) {
-        if (!isRetryable(error) || attempt >= policy.attemptsMax) throw error;
+        if (!isRetryable(error) || attempt >= policy.attemptsMax || signal?.aborted) throw error;
         const pauseMs = random() * pauseBoundMs(policy, attempt);
         if (clock.monotonicMs() - startedMs + pauseMs > policy.totalMsMax) throw error;
         logger?.debug("storage call will be repeated", { attempt, pauseMs, error });
