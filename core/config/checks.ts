@@ -1,0 +1,152 @@
+/** What has to be true between the keys of one section. Messages never repeat a value. */
+import type { z } from "zod";
+
+/** Zod hands checks its refinement context; only adding problems is needed here. */
+type Context = Pick<z.RefinementCtx, "addIssue">;
+
+function refuse(context: Context, path: (string | number)[], message: string): void {
+  context.addIssue({ code: "custom", path, message });
+}
+
+interface ConnectionKeys {
+  readonly security_protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
+  readonly sasl_mechanism?: string | undefined;
+  readonly sasl_username?: string | undefined;
+  readonly sasl_password?: string | undefined;
+  readonly ssl_ca_location?: string | undefined;
+  readonly ssl_certificate_location?: string | undefined;
+  readonly ssl_key_location?: string | undefined;
+}
+
+export function checkConnection(connection: ConnectionKeys, context: Context): void {
+  const protocol = connection.security_protocol;
+  for (const key of ["sasl_mechanism", "sasl_username", "sasl_password"] as const) {
+    if (protocol.startsWith("SASL_") && connection[key] === undefined) {
+      refuse(context, [key], `is required with security_protocol ${protocol}`);
+    } else if (!protocol.startsWith("SASL_") && connection[key] !== undefined) {
+      refuse(context, [key], "does nothing without security_protocol SASL_PLAINTEXT or SASL_SSL");
+    }
+  }
+  for (const key of ["ssl_ca_location", "ssl_certificate_location", "ssl_key_location"] as const) {
+    if (!protocol.endsWith("SSL") && connection[key] !== undefined) {
+      refuse(context, [key], "does nothing without security_protocol SSL or SASL_SSL");
+    }
+  }
+  refuseHalf(context, connection, "ssl_certificate_location", "ssl_key_location");
+}
+
+/** Refuses one of two keys that mean something together only. */
+function refuseHalf<K extends string>(
+  context: Context,
+  section: { readonly [key in K]?: string | undefined },
+  first: K,
+  second: K,
+): void {
+  if ((section[first] === undefined) === (section[second] === undefined)) return;
+  const [given, missing] = section[first] === undefined ? [second, first] : [first, second];
+  refuse(context, [missing], `is required with ${given}`);
+}
+
+export function checkFilesystem(
+  storage: { readonly path?: string | undefined; readonly base_path?: string | undefined },
+  context: Context,
+): void {
+  if (storage.path === undefined && storage.base_path === undefined) {
+    refuse(context, ["path"], "is required");
+  } else if (storage.path !== undefined && storage.base_path !== undefined) {
+    refuse(context, ["base_path"], "is another name for path: give one of the two");
+  }
+}
+
+export function checkS3(
+  storage: {
+    readonly access_key_id?: string | undefined;
+    readonly secret_access_key?: string | undefined;
+    readonly session_token?: string | undefined;
+  },
+  context: Context,
+): void {
+  refuseHalf(context, storage, "access_key_id", "secret_access_key");
+  if (storage.session_token !== undefined && storage.access_key_id === undefined) {
+    refuse(context, ["access_key_id"], "is required with session_token");
+  }
+}
+
+/** The frame codecs of segments; test/core/config holds names and levels against theirs. */
+export const compressions = ["zstd", "lz4", "gzip", "snappy", "none"] as const;
+type Compression = (typeof compressions)[number];
+
+interface Levels {
+  readonly min: number;
+  readonly max: number;
+  readonly default: number;
+}
+
+/** Said again here so that reading a configuration does not load the codecs. */
+export const compressionLevels: Readonly<Record<Compression, Levels | undefined>> = {
+  zstd: { min: 1, max: 19, default: 1 },
+  lz4: undefined,
+  gzip: { min: 1, max: 9, default: 6 },
+  snappy: undefined,
+  none: undefined,
+};
+
+/** E.g. `zstd 1 to 19, 1 unless said`. */
+export function levelsOf(codec: "zstd" | "gzip"): string {
+  const levels = compressionLevels[codec];
+  return `${codec} ${levels?.min} to ${levels?.max}, ${levels?.default} unless said`;
+}
+
+export function checkBackupSettings(
+  settings: { readonly compression: Compression; readonly compression_level?: number | undefined },
+  context: Context,
+): void {
+  const level = settings.compression_level;
+  if (level === undefined) return;
+  const levels = compressionLevels[settings.compression];
+  if (levels === undefined) {
+    refuse(context, ["compression_level"], `does nothing: ${settings.compression} has no levels`);
+  } else if (level < levels.min || level > levels.max) {
+    const range = `${levels.min} to ${levels.max}`;
+    refuse(context, ["compression_level"], `must be ${range} for ${settings.compression}`);
+  }
+}
+
+interface RestoreKeys {
+  readonly time_window_start?: bigint | undefined;
+  readonly time_window_end?: bigint | undefined;
+  readonly topic_mapping: Readonly<Record<string, string>>;
+  readonly partition_mapping: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+export function checkRestoreSettings(settings: RestoreKeys, context: Context): void {
+  const { time_window_start: start, time_window_end: end } = settings;
+  if (start !== undefined && end !== undefined && start > end) {
+    refuse(context, ["time_window_end"], "must not be before time_window_start");
+  }
+  checkMappings(settings, context);
+}
+
+/**
+ * Refuses what is known without the backup to send two source partitions to one target partition.
+ * Every topic has a partition 0, so that one is known even where it is not named; the plan checks
+ * the others, when partition counts are known.
+ */
+function checkMappings(settings: RestoreKeys, context: Context): void {
+  const taken = new Map<string, string>();
+  const { topic_mapping, partition_mapping } = settings;
+  for (const topic of new Set([...Object.keys(topic_mapping), ...Object.keys(partition_mapping)])) {
+    const targetTopic = topic_mapping[topic] ?? topic;
+    const partitions = { 0: 0, ...partition_mapping[topic] };
+    for (const [partition, targetPartition] of Object.entries(partitions)) {
+      const from = `partition ${partition} of ${topic}`;
+      const to = `${targetTopic}/${targetPartition}`;
+      const other = taken.get(to);
+      taken.set(to, from);
+      if (other === undefined) continue;
+      const isNamed = partition_mapping[topic]?.[partition] !== undefined;
+      const path = isNamed ? ["partition_mapping", topic, partition] : ["topic_mapping", topic];
+      refuse(context, path, `${other} and ${from} would go to the same target partition`);
+    }
+  }
+}
