@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { formatVersion } from "#core/catalog/manifest.ts";
 import { int64 } from "#core/json.ts";
+import { finding } from "#core/restore/findings.ts";
 
 const count = z.int().min(0);
 
@@ -47,6 +48,8 @@ export const restoreIntent = z.object({
   target_cluster_id: z.string(),
   window: timeWindow,
   topics: z.array(topicPlan),
+  /** Warnings and notes of the checks before the first write. */
+  findings: z.array(finding),
 });
 export type RestoreIntent = z.infer<typeof restoreIntent>;
 

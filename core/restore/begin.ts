@@ -1,0 +1,91 @@
+/** The first step of a restore: continue, or say what is finished, or plan and store the intent. */
+import { newRunId } from "#core/backup/run-id.ts";
+import { formatVersion } from "#core/catalog/manifest.ts";
+import { BackupError } from "#core/errors.ts";
+import type { RestoreDeps } from "#core/restore/contract.ts";
+import type { RestoreIntent } from "#core/restore/documents.ts";
+import type { Finding } from "#core/restore/findings.ts";
+import { finishedRestore, refuseConflicts, restoreToContinue } from "#core/restore/identity.ts";
+import { planRestore } from "#core/restore/plan.ts";
+import { preflight, refuseErrors } from "#core/restore/preflight.ts";
+import type { RestoreReport } from "#core/restore/report.ts";
+import { type RestoreRequest, requestSha256 } from "#core/restore/request.ts";
+import { RestoreRecord } from "#core/restore/restore-record.ts";
+
+export type Beginning =
+  | { readonly status: "begun"; readonly intent: RestoreIntent }
+  | { readonly status: "continued"; readonly intent: RestoreIntent }
+  | { readonly status: "already_done"; readonly report: RestoreReport };
+
+/**
+ * Call it with the lease of restores into the target cluster held. Nothing is written but the
+ * intent, and that last. Throws what `planRestore` throws, PreflightRefusedError,
+ * TargetNotEmptyError, and BackupConflictError where another restore into one of the target topics
+ * is not finished.
+ */
+export async function beginRestore(
+  deps: RestoreDeps,
+  request: RestoreRequest,
+  startNew: boolean,
+): Promise<Beginning> {
+  const sha256 = requestSha256(request);
+  const unfinished = startNew
+    ? undefined
+    : await restoreToContinue(deps, request.backup_id, sha256);
+  if (unfinished !== undefined) {
+    await requireSameManifest(deps, unfinished);
+    return { status: "continued", intent: unfinished };
+  }
+
+  const plan = await planRestore(deps, request);
+  const { manifest, sha256: manifestSha256 } = plan.stored;
+  await refuseConflicts(
+    deps,
+    plan.topics.map(({ target_topic }) => target_topic),
+  );
+  const finished = startNew
+    ? undefined
+    : await finishedRestore(deps, request.backup_id, sha256, manifest.generation);
+  if (finished !== undefined) return { status: "already_done", report: finished };
+
+  const nowMs = deps.clock.nowMs();
+  const { findings, topics } = await preflight(deps.cluster, plan, request, nowMs);
+  for (const finding of findings) logFinding(deps, finding);
+  refuseErrors(findings);
+  const intent: RestoreIntent = {
+    format_version: formatVersion,
+    backup_id: request.backup_id,
+    restore_id: newRunId(nowMs, deps.newId()),
+    created_at: BigInt(nowMs),
+    request_sha256: sha256,
+    manifest: { generation: manifest.generation, sha256: manifestSha256 },
+    target_cluster_id: deps.cluster.clusterId,
+    window: request.window,
+    topics: [...topics],
+    findings: [...findings],
+  };
+  const record = new RestoreRecord(deps.storage, intent.backup_id, intent.restore_id);
+  await record.writeIntent(intent);
+  return { status: "begun", intent };
+}
+
+/** What was planned is only true of the manifest that it was planned from. */
+async function requireSameManifest(
+  { catalog }: RestoreDeps,
+  { backup_id, restore_id, manifest }: RestoreIntent,
+): Promise<void> {
+  const { sha256 } = await catalog.readManifest(backup_id, manifest.generation);
+  if (sha256 === manifest.sha256) return;
+  throw new BackupError(
+    "CorruptManifestError",
+    `manifest ${manifest.generation} of backup "${backup_id}" has SHA-256 ${sha256}, but restore ` +
+      `${restore_id} began with ${manifest.sha256}`,
+  );
+}
+
+function logFinding({ logger }: RestoreDeps, finding: Finding): void {
+  const { severity, topic, message, remedy } = finding;
+  const fields = { topic, remedy, code: finding.code };
+  if (severity === "warning") logger.warn(`${topic}: ${message}`, fields);
+  if (severity === "info") logger.info(`${topic}: ${message}`, fields);
+}

@@ -1,0 +1,258 @@
+/**
+ * A whole restore in one process, for the command line: lease, plan and preflight, intent, topics,
+ * partitions, verification, settings, report. The state machine does the same steps in the same
+ * order.
+ */
+import { withLease } from "#core/catalog/with-lease.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
+import { beginRestore } from "#core/restore/begin.ts";
+import type { RestoreDeps, RestorePartitionRequest } from "#core/restore/contract.ts";
+import type { PartitionResult, RestoreIntent } from "#core/restore/documents.ts";
+import {
+  type PartitionFailure,
+  partitionRequests,
+  restoreWhole,
+  runPartitions,
+  throwIfNothingWorked,
+  verifyOnce,
+} from "#core/restore/partition-runs.ts";
+import {
+  type FinishedTopic,
+  makeReport,
+  type RestorePhase,
+  type RestoreReport,
+} from "#core/restore/report.ts";
+import type { RestoreRequest } from "#core/restore/request.ts";
+import { RestoreRecord } from "#core/restore/restore-record.ts";
+import { finishTopic, prepareTopic } from "#core/restore/topics.ts";
+import type { Deadline } from "#core/runtime.ts";
+import { checkBackupId } from "#core/storage/keys.ts";
+
+export interface RestoreOptions {
+  /** Another restore, where the same request was restored before. */
+  readonly start_new: boolean;
+  readonly max_concurrent_partitions: number;
+  /** At most this long between durable checkpoints of a partition. */
+  readonly checkpoint_interval_ms: number;
+  /** Of the target, for the commands that a report shows. */
+  readonly bootstrap_servers: readonly string[];
+}
+
+export interface FailedPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly error: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface RestoreResult {
+  /**
+   * `incomplete`: some partitions failed; their topics keep the settings of a restore, and the
+   * same request continues it.
+   */
+  readonly status: "done" | "already_done" | "incomplete";
+  readonly report: RestoreReport;
+  readonly failed: readonly FailedPartition[];
+}
+
+/** Restores into one cluster out of one backup go one after the other. */
+export function restoreScope(backupId: string, clusterId: string) {
+  return { backupId: checkBackupId(backupId), purpose: `restore:${clusterId}` };
+}
+
+/**
+ * Throws what `beginRestore` throws, CancelledError when the deadline comes first, the
+ * BackupConflictError of a lost lease and, where every partition failed alike, that failure.
+ * After any of them the same request continues the restore.
+ */
+export async function runRestore(
+  deps: RestoreDeps,
+  request: RestoreRequest,
+  options: RestoreOptions,
+  deadline: Deadline,
+): Promise<RestoreResult> {
+  const scope = restoreScope(request.backup_id, deps.cluster.clusterId);
+  return withLease(deps, scope, deadline, async (_lease, deadline) => {
+    const begun = await beginRestore(deps, request, options.start_new);
+    if (begun.status === "already_done") {
+      return { status: "already_done", report: begun.report, failed: [] };
+    }
+    const { restore_id } = begun.intent;
+    const what = begun.status === "continued" ? "continuing" : "beginning";
+    deps.logger.info(`${what} restore ${restore_id}`, { restore_id });
+    const isResumed = begun.status === "continued";
+    return new RestoreRun(deps, begun.intent, options, deadline).run(isResumed);
+  });
+}
+
+class RestoreRun {
+  readonly #deps: RestoreDeps;
+  readonly #intent: RestoreIntent;
+  readonly #options: RestoreOptions;
+  readonly #deadline: Deadline;
+  readonly #record: RestoreRecord;
+  readonly #phases: { phase: RestorePhase; duration_ms: number }[] = [];
+  readonly #failed: PartitionFailure[] = [];
+
+  constructor(
+    deps: RestoreDeps,
+    intent: RestoreIntent,
+    options: RestoreOptions,
+    deadline: Deadline,
+  ) {
+    this.#deps = deps;
+    this.#intent = intent;
+    this.#options = options;
+    this.#deadline = deadline;
+    this.#record = new RestoreRecord(deps.storage, intent.backup_id, intent.restore_id);
+  }
+
+  async run(resumed: boolean): Promise<RestoreResult> {
+    const requests = await this.#phase("prepare", () => this.#prepare());
+    const restored = await this.#phase("restore", () => this.#restore(requests));
+    const verified = await this.#phase("verify", () => this.#verify(requests, restored));
+    const finished = await this.#phase("put-back", () => this.#finish(verified));
+    const report = makeReport(this.#intent, finished, {
+      finished_at: BigInt(this.#deps.clock.nowMs()),
+      resumed,
+      phases: this.#phases,
+    });
+    if (this.#failed.length > 0) {
+      return { status: "incomplete", report, failed: this.#failed.map(failedPartition) };
+    }
+    await this.#record.writeReport(report);
+    return { status: "done", report, failed: [] };
+  }
+
+  async #phase<Outcome>(phase: RestorePhase, work: () => Promise<Outcome>): Promise<Outcome> {
+    this.#stopWhenPassed();
+    this.#deps.logger.info(`restore ${this.#intent.restore_id}: ${phase}`, { phase });
+    const { clock } = this.#deps;
+    const startedAtMs = clock.monotonicMs();
+    const outcome = await work();
+    const duration_ms = Math.round(clock.monotonicMs() - startedAtMs);
+    this.#phases.push({ phase, duration_ms });
+    this.#stopWhenPassed();
+    return outcome;
+  }
+
+  /** The lost lease, or the user's own wish to stop. */
+  #stopWhenPassed(): void {
+    if (!this.#deadline.passed()) return;
+    const { reason } = this.#deadline.signal;
+    if (isBackupError(reason)) throw reason;
+    const { restore_id } = this.#intent;
+    throw new BackupError(
+      "CancelledError",
+      `restore ${restore_id} was stopped; what was restored is kept, and its topics keep the ` +
+        "settings of a restore until it is finished",
+      {
+        hint: `Run the same command again to continue it, or give it up with --abandon ${restore_id}.`,
+        details: { restore_id },
+      },
+    );
+  }
+
+  async #prepare(): Promise<RestorePartitionRequest[]> {
+    const requests: RestorePartitionRequest[] = [];
+    for (const plan of this.#intent.topics) {
+      this.#stopWhenPassed();
+      const target = await prepareTopic(this.#deps, this.#record, plan);
+      const interval = this.#options.checkpoint_interval_ms;
+      requests.push(...partitionRequests(this.#intent, plan, target, interval));
+    }
+    return requests;
+  }
+
+  async #restore(
+    requests: readonly RestorePartitionRequest[],
+  ): Promise<ReadonlyMap<RestorePartitionRequest, PartitionResult>> {
+    const results = new Map<RestorePartitionRequest, PartitionResult>();
+    await this.#runAll(requests, await this.#expectedRecords(), async (request) => {
+      const result = await restoreWhole(this.#deps, request, this.#deadline);
+      if (result !== undefined) results.set(request, result);
+      return result;
+    });
+    return results;
+  }
+
+  /** The results of the partitions that are verified. */
+  async #verify(
+    requests: readonly RestorePartitionRequest[],
+    restored: ReadonlyMap<RestorePartitionRequest, PartitionResult>,
+  ): Promise<PartitionResult[]> {
+    const verified: PartitionResult[] = [];
+    let records = 0n;
+    for (const { record_count } of restored.values()) records += record_count;
+    const pending = requests.filter((request) => restored.has(request));
+    await this.#runAll(pending, Number(records), async (request) => {
+      const outcome = await verifyOnce(this.#deps, this.#record, request, this.#deadline);
+      if (outcome !== undefined) verified.push(restored.get(request)!);
+      return outcome;
+    });
+    return verified;
+  }
+
+  async #runAll(
+    requests: readonly RestorePartitionRequest[],
+    records: number,
+    work: (request: RestorePartitionRequest) => Promise<unknown>,
+  ): Promise<void> {
+    this.#deps.onProgress?.({ kind: "planned", partitions: requests.length, records });
+    const limit = this.#options.max_concurrent_partitions;
+    const runs = await runPartitions(this.#deps, requests, limit, this.#deadline, work);
+    this.#stopWhenPassed();
+    throwIfNothingWorked(runs);
+    for (const { topic, partition, cause } of runs.failed) {
+      this.#deps.logger.error(`${topic}-${partition}: ${String(cause)}`, { topic, partition });
+    }
+    this.#failed.push(...runs.failed);
+  }
+
+  /** At most this many: a window leaves records out. */
+  async #expectedRecords(): Promise<number> {
+    const { backup_id, manifest, topics } = this.#intent;
+    const stored = await this.#deps.catalog.readManifest(backup_id, manifest.generation);
+    let records = 0;
+    for (const plan of topics) {
+      const source = stored.manifest.topics.find(({ name }) => name === plan.source_topic);
+      for (const { source_partition, lineage } of plan.partitions) {
+        const state = source?.partitions.find(({ partition }) => partition === source_partition);
+        const chosen = state?.lineages.find((candidate) => candidate.lineage === lineage);
+        records += chosen?.totals.record_count ?? 0;
+      }
+    }
+    return records;
+  }
+
+  /** Puts back the settings of the topics of which every partition is verified. */
+  async #finish(verified: readonly PartitionResult[]): Promise<Map<string, FinishedTopic>> {
+    const finished = new Map<string, FinishedTopic>();
+    for (const plan of this.#intent.topics) {
+      const results = verified
+        .filter(({ target_topic }) => target_topic === plan.target_topic)
+        .sort((a, b) => a.target_partition - b.target_partition);
+      const isWhole = results.length === plan.partitions.length;
+      const target = await this.#record.target(plan.target_topic);
+      if (target === undefined) continue;
+      const restored = isWhole
+        ? await finishTopic(
+            this.#deps,
+            this.#record,
+            plan,
+            results,
+            this.#options.bootstrap_servers,
+          )
+        : undefined;
+      finished.set(plan.target_topic, { target, restored, results });
+    }
+    return finished;
+  }
+}
+
+function failedPartition({ topic, partition, cause }: PartitionFailure): FailedPartition {
+  const { name, message } = cause instanceof Error ? cause : new Error(String(cause));
+  const hint = isBackupError(cause) ? cause.hint : "";
+  return { topic, partition, error: name, message, hint };
+}
