@@ -6,6 +6,7 @@ import type { Catalog, StoredManifest } from "#core/catalog/catalog.ts";
 import { readIfPresent, sha256Of } from "#core/catalog/documents.ts";
 import type { Manifest, ObjectReference } from "#core/catalog/manifest.ts";
 import { type ChainFinding, verifyManifestChain } from "#core/catalog/manifest-chain.ts";
+import { listedGenerations } from "#core/catalog/manifests.ts";
 import { isBackupError } from "#core/errors.ts";
 import type { Deadline } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -42,11 +43,12 @@ export interface NamedRun {
  * later version, and what StorageBackend throws.
  */
 export async function readManifestHistory(
-  { storage, catalog }: BackupReader,
+  deps: BackupReader,
   backupId: string,
   deadline: Deadline,
 ): Promise<ManifestHistory> {
-  await refuseLaterVersion(catalog, backupId);
+  const { storage } = deps;
+  await refuseLaterVersion(deps, backupId);
   const findings: Finding[] = [];
   const runs = new Map<string, NamedRun>();
   const pages = new Map<string, ObjectReference>();
@@ -66,12 +68,22 @@ export async function readManifestHistory(
   return { backupId, newest, manifestCount, runs, pages, findings };
 }
 
-/** A newer backup is not a damaged one. */
-async function refuseLaterVersion(catalog: Catalog, backupId: string): Promise<void> {
+/** A newer backup is not a damaged one; but then its copy is as new. */
+async function refuseLaterVersion(
+  { storage, catalog }: BackupReader,
+  backupId: string,
+): Promise<void> {
   try {
     await catalog.latestManifest(backupId);
   } catch (error) {
-    if (!isBackupError(error, "CorruptManifestError", "BackupNotFoundError")) throw error;
+    if (isBackupError(error, "CorruptManifestError", "BackupNotFoundError")) return;
+    if (!isBackupError(error, "UnsupportedFormatVersionError")) throw error;
+    const newest = (await listedGenerations(storage, backupId)).at(-1) ?? 0;
+    const [original, copy] = await Promise.all([
+      readIfPresent(storage, inBackup(backupId, manifestKey(newest))),
+      readIfPresent(storage, inBackup(backupId, newestManifestKey)),
+    ]);
+    if (original !== undefined && copy?.equals(original)) throw error;
   }
 }
 

@@ -234,7 +234,7 @@ class Planner {
       }
       for (const segment of segments) {
         const key = this.#rooted(segment.key);
-        if (followed !== undefined) this.#log.add(...followSegment(followed, segment, key));
+        if (followed !== undefined) this.#logKnown(followSegment(followed, segment, key));
         addTo(this.#runTotals, segment);
         this.#segmentCount += 1;
         await this.#onItem({ backup_id, level, topic, partition, lineage, segment });
@@ -254,11 +254,14 @@ class Planner {
   }
 
   #finishLineages(): void {
-    for (const followed of this.#lineages.values()) {
-      const findings = finishLineage(followed);
-      const isKnown = ({ code }: Finding) => this.#isComplete || code === "offsets_gap";
-      this.#log.add(...findings.filter(isKnown));
-    }
+    for (const followed of this.#lineages.values()) this.#logKnown(finishLineage(followed));
+  }
+
+  /** Where a document is damaged, its segments are missing in sums and sequences: that is no news. */
+  #logKnown(findings: readonly Finding[]): void {
+    const isKnown = ({ code }: Finding) =>
+      this.#isComplete || (code !== "totals_differ" && code !== "offsets_unexplained");
+    this.#log.add(...findings.filter(isKnown));
   }
 
   #result(status: "done" | "continue"): ValidationPlan {
