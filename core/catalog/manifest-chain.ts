@@ -8,7 +8,7 @@ import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, manifestKey, newestManifestKey } from "#core/storage/keys.ts";
 
 export type ChainFindingKind =
-  /** A generation between the first and the newest has no manifest. */
+  /** Generations before the newest have no manifest; the key is that of the last of them. */
   | "manifest_missing"
   /** A manifest is malformed, or of a newer format. */
   | "manifest_unreadable"
@@ -39,32 +39,49 @@ export async function* verifyManifestChain(
   backupId: string,
   seen?: (stored: StoredManifest) => void,
 ): AsyncGenerator<ChainFinding> {
-  const newest = (await listedGenerations(storage, backupId)).at(-1);
+  const generations = (await listedGenerations(storage, backupId)).reverse();
+  const [newest] = generations;
   if (newest === undefined) return;
   yield* verifyCopy(storage, backupId, newest);
 
+  let expected = newest;
   let successor: StoredManifest | undefined;
-  const generations = Array.from({ length: newest }, (_, i) => newest - i);
   const walk = readAhead(generations, aheadLimits, (generation) =>
     readOrFinding(storage, backupId, generation),
   );
   for await (const { item: generation, result: found } of walk) {
-    const key = inBackup(backupId, manifestKey(generation));
+    if (generation < expected) {
+      yield missing(backupId, generation + 1, expected);
+      successor = undefined;
+    }
+    expected = generation - 1;
     if ("kind" in found) {
       yield found;
       successor = undefined;
       continue;
     }
-    const expected = successor?.manifest.previous_sha256;
-    if (expected !== undefined && expected !== found.sha256) {
+    const committedUpon = successor?.manifest.previous_sha256;
+    if (committedUpon !== undefined && committedUpon !== found.sha256) {
+      const key = inBackup(backupId, manifestKey(generation));
       const problem =
         `SHA-256 is ${found.sha256}, but generation ${generation + 1} was committed ` +
-        `upon ${expected}`;
+        `upon ${committedUpon}`;
       yield { kind: "chain_broken", severity: "error", key, problem };
     }
     seen?.(found);
     successor = found;
   }
+  if (expected > 0) yield missing(backupId, 1, expected);
+}
+
+/** One finding for a whole hole: a stray key of a huge generation must not make millions. */
+function missing(backupId: string, first: number, last: number): ChainFinding {
+  const key = inBackup(backupId, manifestKey(last));
+  const problem =
+    first === last
+      ? `generation ${last} is missing`
+      : `generations ${first} to ${last} are missing, all ${last - first + 1}`;
+  return { kind: "manifest_missing", severity: "error", key, problem };
 }
 
 async function readOrFinding(
@@ -77,8 +94,7 @@ async function readOrFinding(
     return await readManifest(storage, backupId, generation);
   } catch (error) {
     if (isBackupError(error, "BackupNotFoundError")) {
-      const problem = `generation ${generation} is missing`;
-      return { kind: "manifest_missing", severity: "error", key, problem };
+      return missing(backupId, generation, generation); // Removed since it was listed.
     }
     if (isBackupError(error, "CorruptManifestError", "UnsupportedFormatVersionError")) {
       const { message: problem }: BackupError = error;

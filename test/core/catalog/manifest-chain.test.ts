@@ -56,6 +56,15 @@ test("I1: a missing manifest is found, also the first one", async () => {
   ]);
 });
 
+test("I1: a hole of any length is one finding", async () => {
+  const storage = await committed(2);
+  await storage.put(keyOf(99_999_999), await storage.get(keyOf(2)));
+  const found = await collect(verifyManifestChain(storage, backupId));
+  expect(found.map(({ problem }) => problem)).toContain(
+    "generations 3 to 99999998 are missing, all 99999996",
+  );
+});
+
 test("I1: a manifest under another one's key is found", async () => {
   const storage = await committed(3);
   await storage.put(keyOf(2), await storage.get(keyOf(3)));
