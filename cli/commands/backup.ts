@@ -1,0 +1,126 @@
+/** `kafka-backup backup`: one run, full or incremental, from a configuration file. */
+import { type Configure, configHelp, withExamples } from "#cli/command.ts";
+import type { Io } from "#cli/io.ts";
+import { tableText } from "#cli/output.ts";
+import { connectTo, openCatalogOn, openStorageAt, readBackupConfig } from "#cli/runtime.ts";
+import {
+  bytesText,
+  countText,
+  durationText,
+  numbered,
+  rateText,
+  ratioText,
+  timeText,
+} from "#cli/text.ts";
+import type { BackupRequest, BackupResult } from "#core/backup/contract.ts";
+import type { BackupConfig } from "#core/config/schema.ts";
+import { exitCodes } from "#core/errors.ts";
+
+export const configure: Configure = (command, context) => {
+  withExamples(command, [
+    ["kafka-backup backup --config backup.yaml", "the first run is full, later ones continue it"],
+    ["kafka-backup backup --config backup.yaml --format json | jq .record_count", "for scripts"],
+  ]);
+  command.requiredOption("--config <file>", configHelp);
+  context.action(command, async (session, options: { config: string }) => {
+    const config = await readBackupConfig(session, options.config);
+    const { runBackup } = await import("#core/backup/run.ts");
+    const storage = await openStorageAt(session, config.storage);
+    const catalog = await openCatalogOn(session, storage);
+    const lanes = config.backup.max_concurrent_partitions;
+    const cluster = await connectTo(session, "source", config.source, lanes);
+    const { clock, logger, newId } = session;
+    const { onProgress, stop } = session.progress("backup");
+    const deps = { storage, catalog, cluster, clock, logger, newId, onProgress };
+    const result = await runBackup(deps, backupRequestOf(config), session.deadline);
+    stop();
+    warnOfHangingTransactions(result, (line) => logger.warn(line));
+    await session.write(result, () => backupText(session.io, result));
+    return result.status === "done" ? exitCodes.done : exitCodes.doneWithGaps;
+  });
+};
+
+export function backupRequestOf({ backup_id, source, backup }: BackupConfig): BackupRequest {
+  const { compression, compression_level, recompress, segment_max_bytes } = backup;
+  return {
+    backup_id,
+    topics: source.topics,
+    segments: {
+      compression,
+      ...(compression_level !== undefined && { compression_level }),
+      recompress,
+      segment_max_bytes,
+      checkpoint_interval_ms: backup.checkpoint_interval_secs * 1000,
+    },
+    max_concurrent_partitions: backup.max_concurrent_partitions,
+  };
+}
+
+/** The broker's default transaction.max.timeout.ms: an older transaction has lost its producer. */
+const transactionAgeMsMax = 15 * 60 * 1000;
+
+function warnOfHangingTransactions(result: BackupResult, warn: (line: string) => void): void {
+  for (const { topic, partition, ...open } of result.hanging_transactions) {
+    if (open.age_ms < transactionAgeMsMax) continue;
+    warn(
+      `${topic}-${partition}: the transaction of producer ${open.producer_id} is open since offset ` +
+        `${open.start_offset}, ${durationText(open.age_ms)} ago; records behind it are not backed up. ` +
+        "`kafka-transactions.sh abort` ends it.",
+    );
+  }
+}
+
+async function backupText(io: Io, result: BackupResult): Promise<string> {
+  const what =
+    result.record_count === 0 ? "Nothing new" : `${numbered(result.record_count, "record")}`;
+  const lines = [
+    `Backup ${result.backup_id}, generation ${result.generation}: ${what} from ` +
+      `${numbered(result.topics, "topic")} and ${numbered(result.partitions, "partition")} ` +
+      `in ${durationText(result.duration_ms)}.`,
+  ];
+  if (result.resumed) lines.push("It continued a run that had been interrupted.");
+  if (result.record_count > 0) {
+    lines.push(
+      `${bytesText(result.batch_bytes)} stored in ${bytesText(result.stored_bytes)} ` +
+        `(${ratioText(result.batch_bytes, result.stored_bytes)}), ` +
+        `${rateText(result.batch_bytes, result.duration_ms)}, ` +
+        `${numbered(result.segment_count, "segment")}.`,
+    );
+  }
+  const text = `${lines.join("\n")}\n`;
+  return `${text}${await gapsText(io, result)}${await failuresText(io, result)}`;
+}
+
+async function gapsText(io: Io, { gaps }: BackupResult): Promise<string> {
+  if (gaps.length === 0) return "";
+  const table = await tableText(io, {
+    head: ["topic", "partition", "lost from", "to", "reason", "seen at"],
+    rows: gaps.map((gap) => [
+      gap.topic,
+      String(gap.partition),
+      countText(gap.from_offset),
+      countText(gap.to_offset - 1n),
+      gap.reason,
+      timeText(gap.detected_at),
+    ]),
+    alignRight: [1, 2, 3],
+  });
+  return `\nGaps: Kafka had deleted these offsets before they could be read.\n${table}`;
+}
+
+async function failuresText(io: Io, { failed }: BackupResult): Promise<string> {
+  if (failed.length === 0) return "";
+  const table = await tableText(io, {
+    head: ["topic", "partition", "error", "what"],
+    rows: failed.map((failure) => [
+      failure.topic,
+      String(failure.partition),
+      failure.error,
+      failure.message,
+    ]),
+    alignRight: [1],
+  });
+  const hints = [...new Set(failed.map(({ hint }) => hint))].filter((hint) => hint !== "");
+  const remedies = hints.map((hint) => `hint: ${hint}\n`).join("");
+  return `\nFailed partitions; the others are backed up.\n${table}${remedies}`;
+}
