@@ -3,9 +3,10 @@
  * prefix; keys are relative to that root, with `/` between their parts (`storage/keys.ts`).
  *
  * All methods throw AccessDeniedError, ThrottledError or StorageUnavailableError, with the
- * store's own error name and the key in the message. Calls are repeated by `storage/retrying.ts`, for
- * all backends; a writer's pieces cannot be handed over twice, so a backend that sends them over
- * a network repeats them itself. One contract suite (test/contract/storage) runs against each sibling.
+ * store's own error name and the key in the message. Calls are repeated by
+ * `storage/retrying.ts`, for all backends; a writer's pieces cannot be handed over twice, so a
+ * backend that sends them over a network repeats them itself. One contract suite
+ * (test/contract/storage) runs against each sibling.
  */
 export interface StorageBackend {
   /** Where this backend is rooted, for messages: `file:///backups`, `s3://bucket/prefix`. */
