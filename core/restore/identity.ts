@@ -14,7 +14,9 @@ import { RestoreRecord, restoresOf } from "#core/restore/restore-record.ts";
 /** Requests under way at once, to the store or to the cluster. */
 const concurrentRequests = 16;
 
-type Reading = Pick<RestoreDeps, "storage" | "catalog" | "cluster">;
+type Reading = Pick<RestoreDeps, "storage" | "catalog"> & {
+  readonly cluster: Pick<Cluster, "clusterId">;
+};
 
 /** A restore's intent, unless it is finished or given up. */
 async function unfinishedIntent(record: RestoreRecord): Promise<RestoreIntent | undefined> {
@@ -24,7 +26,7 @@ async function unfinishedIntent(record: RestoreRecord): Promise<RestoreIntent | 
 
 /** Unfinished restores out of one backup into the target cluster. */
 async function unfinishedRestores(
-  { storage, cluster }: Reading,
+  { storage, cluster }: Pick<Reading, "storage" | "cluster">,
   backupId: string,
 ): Promise<RestoreIntent[]> {
   const limit = pLimit(concurrentRequests);
@@ -79,7 +81,7 @@ export async function refuseConflicts(
  * still are and end where it left them.
  */
 export async function finishedRestore(
-  { storage, cluster }: Reading,
+  { storage, cluster }: Pick<RestoreDeps, "storage" | "cluster">,
   backupId: string,
   requestSha256: string,
   generation: number,

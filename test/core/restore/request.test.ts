@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { requestSha256, restoreRequest } from "#core/restore/request.ts";
+import { requestOf } from "#test/support/restore-requests.ts";
+
+const problemsOf = (request: unknown) =>
+  restoreRequest.safeParse(request).error?.issues.map(({ message }) => message);
+
+test("a request survives JSON", () => {
+  const request = requestOf({
+    window: { start: 1_700_000_000_000n, end: 1_700_000_000_001n },
+    topic_mapping: { orders: "orders-restored" },
+    partition_mapping: { orders: { 0: 1, 1: 0 } },
+    lineage: { orders: { 0: 2 } },
+  });
+  const json = JSON.stringify(request, (_, value) =>
+    typeof value === "bigint" ? String(value) : value,
+  );
+  expect(restoreRequest.parse(JSON.parse(json))).toEqual(request);
+});
+
+test("R9: a time of ten digits is refused as seconds", () => {
+  expect(problemsOf(requestOf({ window: { end: 1_700_000_000n } }))).toEqual([
+    "1700000000 looks like seconds; times are milliseconds: 1700000000000",
+  ]);
+  expect(problemsOf(requestOf({ window: { start: 9_999_999_999n } }))).toHaveLength(1);
+  expect(problemsOf(requestOf({ window: { start: 10_000_000_000n } }))).toBeUndefined();
+  expect(problemsOf(requestOf({ window: { start: 999_999_999n } }))).toBeUndefined();
+});
+
+test("a window that ends before it starts is refused", () => {
+  const window = { start: 1_700_000_000_001n, end: 1_700_000_000_000n };
+  expect(problemsOf(requestOf({ window }))).toEqual([
+    "the window ends (1700000000000) before it starts (1700000000001)",
+  ]);
+});
+
+test("a window of a single millisecond is accepted", () => {
+  const window = { start: 1_700_000_000_000n, end: 1_700_000_000_000n };
+  expect(problemsOf(requestOf({ window }))).toBeUndefined();
+});
+
+test("the hash does not depend on the order of keys and patterns", () => {
+  const request = requestOf({
+    topics: { include: ["a", "b"], exclude: ["c", "d"] },
+    topic_mapping: { a: "x", b: "y" },
+  });
+  const { backup_id, ...rest } = request;
+  const turned = {
+    ...rest,
+    topic_mapping: { b: "y", a: "x" },
+    topics: { exclude: ["d", "c"], include: ["b", "a"] },
+    backup_id,
+  };
+  expect(requestSha256(turned)).toBe(requestSha256(request));
+});
+
+test("the hash does not depend on the consent to append", () => {
+  const sha256 = requestSha256(requestOf({ allow_non_empty: true }));
+  expect(sha256).toBe(requestSha256(requestOf({ allow_non_empty: false })));
+});
+
+test.each([
+  ["backup", { backup_id: "other" }],
+  ["generation", { generation: 2 }],
+  ["window", { window: { end: 1_700_000_000_000n } }],
+  ["topics", { topics: { include: ["orders"], exclude: [] } }],
+  ["topic mapping", { topic_mapping: { orders: "restored" } }],
+  ["partition mapping", { partition_mapping: { orders: { 0: 1 } } }],
+  ["lineage", { lineage: 1 }],
+  ["creation of topics", { create_topics: false }],
+])("another %s is another request", (_what, change) => {
+  expect(requestSha256(requestOf(change))).not.toBe(requestSha256(requestOf()));
+});
