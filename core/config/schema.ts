@@ -220,7 +220,7 @@ const backupSettings = z
         "Whether batches that producers compressed already are compressed once more: `frame` stores somewhat less and costs CPU time, `never` does neither.",
     }),
     segment_max_bytes: byteSize(64 * 2 ** 10, 4 * 2 ** 30)
-      .prefault(128 * 2 ** 20)
+      .prefault("128MiB")
       .meta({
         description:
           "Bytes of record batches after which a new segment begins, 64KiB to 4GiB. A number, or a string with KiB, MiB or GiB. Memory use does not depend on it.",

@@ -1,0 +1,72 @@
+/** Data on stdout, in the form that `--format` asks for. */
+import type { Io } from "#cli/io.ts";
+import { toJson, toPrettyJson } from "#core/json.ts";
+
+export const formats = ["table", "json", "yaml"] as const;
+export type Format = (typeof formats)[number];
+
+/**
+ * Writes `value` as JSON or YAML, or for people what `describe` makes of it. What machines read is
+ * the engine's own result: names and shapes do not depend on the table.
+ */
+export async function writeData(
+  io: Io,
+  format: Format,
+  value: unknown,
+  describe: () => string | Promise<string>,
+): Promise<void> {
+  io.stdout.write(await dataText(format, value, describe));
+}
+
+async function dataText(
+  format: Format,
+  value: unknown,
+  describe: () => string | Promise<string>,
+): Promise<string> {
+  switch (format) {
+    case "json":
+      return toPrettyJson(value);
+    case "yaml": {
+      const { stringify } = await import("yaml");
+      return stringify(JSON.parse(toJson(value)), { aliasDuplicateObjects: false });
+    }
+    case "table": {
+      const text = await describe();
+      return text.endsWith("\n") ? text : `${text}\n`;
+    }
+  }
+}
+
+export interface Table {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** Columns of numbers, counted from 0. */
+  readonly alignRight?: readonly number[];
+}
+
+/** With borders on a terminal; elsewhere plain columns that `awk` and `cut` can take apart. */
+export async function tableText(io: Io, table: Table): Promise<string> {
+  const { default: CliTable } = await import("cli-table3");
+  const isTty = io.stdout.isTTY === true;
+  const drawn = new CliTable({
+    head: [...table.head],
+    colAligns: table.head.map((_, i) => (table.alignRight?.includes(i) ? "right" : "left")),
+    style: { head: [], border: [], ...(!isTty && { "padding-left": 0, "padding-right": 0 }) },
+    ...(!isTty && { chars: plainColumns }),
+  });
+  drawn.push(...table.rows.map((row) => row.map(printable)));
+  return `${drawn.toString().replaceAll(/ +$/gm, "")}\n`;
+}
+
+const plainColumns = {
+  ...{ top: "", "top-mid": "", "top-left": "", "top-right": "" },
+  ...{ bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "" },
+  ...{ left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "" },
+  middle: "  ",
+};
+
+/** Names come from clusters and buckets: what they hold must not steer the terminal. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: to take them out
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "\ufffd");
+}

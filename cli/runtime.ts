@@ -1,0 +1,142 @@
+/** Opens what commands work on. The engine's modules are loaded here, when they are needed. */
+import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import type { Session } from "#cli/session.ts";
+import type { Catalog } from "#core/catalog/catalog.ts";
+import type { ConfigOverride } from "#core/config/parse.ts";
+import type { BackupConfig, Config, ConnectionConfig, RestoreConfig } from "#core/config/schema.ts";
+import { BackupError } from "#core/errors.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+import type { StorageConfig } from "#core/storage/location.ts";
+
+/** A configuration file, checked, its variables out of the environment. */
+export async function readConfig(
+  session: Session,
+  fileName: string,
+  overrides: readonly ConfigOverride[] = [],
+): Promise<Config> {
+  const { parseConfig } = await import("#core/config/parse.ts");
+  const text = await readBounded(fileName);
+  return parseConfig(text, { fileName, env: session.io.env, overrides });
+}
+
+/** The same, of a file whose mode is backup. Throws InvalidConfigError for another. */
+export async function readBackupConfig(
+  session: Session,
+  fileName: string,
+  overrides: readonly ConfigOverride[] = [],
+): Promise<BackupConfig> {
+  const config = await readConfig(session, fileName, overrides);
+  if (config.mode !== "backup") throw wrongMode(fileName, "backup", config.mode);
+  return config;
+}
+
+/** The same, of a file whose mode is restore. Throws InvalidConfigError for another. */
+export async function readRestoreConfig(
+  session: Session,
+  fileName: string,
+  overrides: readonly ConfigOverride[] = [],
+): Promise<RestoreConfig> {
+  const config = await readConfig(session, fileName, overrides);
+  if (config.mode !== "restore") throw wrongMode(fileName, "restore", config.mode);
+  return config;
+}
+
+function wrongMode(fileName: string, wanted: string, found: string): BackupError {
+  return new BackupError("InvalidConfigError", `${fileName} mode: is ${found}, not ${wanted}`, {
+    hint: `Run \`kafka-backup ${found} --config ${fileName}\`, or name a file for ${wanted}.`,
+  });
+}
+
+/** One byte more than a configuration may have, so that what is larger is seen to be. */
+async function readBounded(fileName: string): Promise<string> {
+  const { yamlBytesMax } = await import("#core/config/yaml.ts");
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of createReadStream(fileName, { end: yamlBytesMax })) chunks.push(chunk);
+    return Buffer.concat(chunks).toString("utf8");
+  } catch (cause) {
+    throw new BackupError(
+      "InvalidRequestError",
+      `configuration ${fileName} cannot be read: ${errnoOf(cause)}`,
+      { cause, hint: "`kafka-backup config init backup --output FILE` writes a configuration." },
+    );
+  }
+}
+
+function errnoOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+/** Opens a storage; what it leaves open about S3 comes from the AWS variables. */
+export async function openStorageAt(
+  session: Session,
+  location: StorageConfig,
+): Promise<StorageBackend> {
+  const { openStorage } = await import("#core/storage/open.ts");
+  const { withAwsEnvironment } = await import("#core/config/storage-environment.ts");
+  const { clock, logger, deadline } = session;
+  const config = withAwsEnvironment(location, session.io.env);
+  const storage = await openStorage(config, { clock, logger, signal: deadline.signal });
+  session.closeLater(() => storage.close());
+  return storage;
+}
+
+export async function openCatalogOn(session: Session, storage: StorageBackend): Promise<Catalog> {
+  const { openCatalog } = await import("#core/catalog/open.ts");
+  return openCatalog({ storage, clock: session.clock, newId: session.newId });
+}
+
+/**
+ * Connects to the cluster of a `source` or `target` section. `lanes`: partitions that are worked
+ * on at a time. Throws InvalidConfigError for PEM files that cannot be read.
+ */
+export async function connectTo(
+  session: Session,
+  section: "source" | "target",
+  connection: ConnectionConfig,
+  lanes?: number,
+): Promise<Cluster> {
+  const config = await clusterConfigOf(section, connection);
+  const { connectCluster } = await import("#core/kafka/connect.ts");
+  const { clock, logger } = session;
+  const cluster = await connectCluster(config, {
+    clock,
+    logger,
+    ...(lanes !== undefined && { lanes }),
+  });
+  session.closeLater(() => cluster.disconnect());
+  return cluster;
+}
+
+/** The connection with the contents of its PEM files. */
+export async function clusterConfigOf(
+  section: "source" | "target",
+  connection: ConnectionConfig,
+): Promise<ClusterConfig> {
+  const pem = async (key: "ssl_ca_location" | "ssl_certificate_location" | "ssl_key_location") => {
+    const path = connection[key];
+    if (path === undefined) return undefined;
+    try {
+      return await readFile(path, "utf8");
+    } catch (cause) {
+      const message = `${section}.${key}: the file cannot be read: ${errnoOf(cause)}`;
+      throw new BackupError("InvalidConfigError", message, {
+        cause,
+        hint: "Name a PEM file; a relative path starts at the working directory.",
+      });
+    }
+  };
+  return {
+    bootstrap_servers: connection.bootstrap_servers,
+    security_protocol: connection.security_protocol,
+    sasl_mechanism: connection.sasl_mechanism,
+    sasl_username: connection.sasl_username,
+    sasl_password: connection.sasl_password,
+    ssl_ca: await pem("ssl_ca_location"),
+    ssl_certificate: await pem("ssl_certificate_location"),
+    ssl_key: await pem("ssl_key_location"),
+  };
+}

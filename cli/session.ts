@@ -1,0 +1,106 @@
+/** What one command runs in: its voice, its clock, its wish to stop, and what it has open. */
+import { printError } from "#cli/errors.ts";
+import type { Io } from "#cli/io.ts";
+import { type LogLevel, terminalLogger } from "#cli/logger.ts";
+import type { Format } from "#cli/output.ts";
+import { writeData } from "#cli/output.ts";
+import { type ProgressDisplay, showProgress } from "#cli/progress.ts";
+import { Terminal } from "#cli/terminal.ts";
+import { BackupError, exitCodes } from "#core/errors.ts";
+import { type Clock, type Deadline, deadlineAt, type Logger, type NewId } from "#core/runtime.ts";
+import { randomId, systemClock } from "#core/system.ts";
+
+export interface SessionOptions {
+  readonly format: Format;
+  readonly logLevel: LogLevel;
+}
+
+export interface Session {
+  readonly io: Io;
+  readonly terminal: Terminal;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  /** Never comes by itself; its signal aborts on Ctrl-C. */
+  readonly deadline: Deadline;
+  /** Writes the command's result to stdout: as data, or as `describe` puts it for people. */
+  write(value: unknown, describe: () => string | Promise<string>): Promise<void>;
+  /** Shows progress until the session ends or `stop` is called. */
+  progress(step: string): ProgressDisplay;
+  /** Has `close` called when the command is over, whichever way; the last one opened first. */
+  closeLater(close: () => unknown): void;
+}
+
+/**
+ * A process group gets a signal once from the terminal and once more from a parent that forwards
+ * it: what follows within this time is no second wish.
+ */
+const signalEchoMs = 300;
+
+/** Runs a command's work to its end, whatever it throws, and returns the exit code. */
+export async function runSession(
+  io: Io,
+  options: SessionOptions,
+  work: (session: Session) => Promise<number>,
+): Promise<number> {
+  const terminal = new Terminal(io.stderr, io.env);
+  const clock = systemClock;
+  const abort = new AbortController();
+  const stopListening = io.onSignal(cancelOnSignal(io, terminal, clock, abort));
+  const closers: (() => unknown)[] = [];
+  const session: Session = {
+    io,
+    terminal,
+    logger: terminalLogger(terminal, clock, options.logLevel),
+    clock,
+    newId: randomId,
+    deadline: deadlineAt(clock, Number.POSITIVE_INFINITY, abort.signal),
+    write: (value, describe) => writeData(io, options.format, value, describe),
+    progress(step) {
+      const display = showProgress(terminal, clock, step);
+      closers.push(display.stop);
+      return display;
+    },
+    closeLater: (close) => closers.push(close),
+  };
+  try {
+    const exitCode = await closing(closers, () => work(session));
+    return exitCode;
+  } catch (error) {
+    return printError(terminal, cancellation(error, abort.signal) ?? error, options.logLevel);
+  } finally {
+    stopListening();
+  }
+}
+
+/** An error of closing counts only where the work itself had none. */
+async function closing(closers: (() => unknown)[], work: () => Promise<number>): Promise<number> {
+  let exitCode: number;
+  try {
+    exitCode = await work();
+  } catch (error) {
+    await Promise.allSettled(closers.reverse().map(async (close) => close()));
+    throw error;
+  }
+  for (const close of closers.reverse()) await close();
+  return exitCode;
+}
+
+/** Waiting calls reject in words of their own (`AbortError`) when the signal aborts. */
+function cancellation(error: unknown, signal: AbortSignal): unknown {
+  const isAbort = error instanceof Error && error.name === "AbortError";
+  return signal.aborted && isAbort ? signal.reason : undefined;
+}
+
+function cancelOnSignal(io: Io, terminal: Terminal, clock: Clock, abort: AbortController) {
+  let firstMs: number | undefined;
+  return (name: string) => {
+    if (firstMs === undefined) {
+      firstMs = clock.monotonicMs();
+      terminal.line("Stopping; what is durable is kept. Once more ends at once.");
+      abort.abort(new BackupError("CancelledError", `stopped by ${name}`));
+    } else if (clock.monotonicMs() - firstMs > signalEchoMs) {
+      io.exitNow(exitCodes.cancelled);
+    }
+  };
+}
