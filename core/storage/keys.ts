@@ -8,7 +8,8 @@
  *     {backup_id}/manifest.json
  *     {backup_id}/runs/{run_id}/run.json, cluster.json, topics/{topic}.json
  *     {backup_id}/topics/{topic}/partition={id}/segment-{base offset, 20 digits}-{attempt}.{ext}
- *     {backup_id}/state/runs/{run_id}/run.json, plan.json, checkpoints/{topic}/{partition}/{sequence}.json
+ *     {backup_id}/state/runs/{run_id}/run.json, plan.json
+ *     {backup_id}/state/runs/{run_id}/checkpoints/{topic}/{partition}/{sequence, 8 digits}.json
  *     {backup_id}/state/lease/{purpose}/{token, 20 digits}.json
  *     {backup_id}/restores/{restore_id}/…
  *     snapshots/{snapshot_id}.json
@@ -236,8 +237,11 @@ function segmentStem(name: SegmentName): string {
   return `${partitionFolder(name.topic, name.partition)}segment-${offset}-${name.attempt}`;
 }
 
-const segmentKeyPattern =
-  /^topics\/([A-Za-z0-9._-]{1,249})\/partition=(0|[1-9]\d{0,9})\/segment-(\d{20})-([0-9A-Za-z]{1,64})\.(zst|lz4|gz|sz|log|index)$/;
+const partitionFolderPattern = /topics\/([A-Za-z0-9._-]{1,249})\/partition=(0|[1-9]\d{0,9})/;
+const segmentFilePattern = /segment-(\d{20})-([0-9A-Za-z]{1,64})\.(zst|lz4|gz|sz|log|index)/;
+const segmentKeyPattern = new RegExp(
+  `^${partitionFolderPattern.source}/${segmentFilePattern.source}$`,
+);
 
 /** The parts of a segment's or index's key, or undefined when the key is neither. */
 export function parseSegmentKey(key: string): ParsedSegmentKey | undefined {

@@ -43,7 +43,7 @@ export interface RetryDeps {
   readonly policy?: RetryPolicy | undefined;
 }
 
-/** Runs `step` until it succeeds, fails for good, or the policy is used up. Attempts count from 1. */
+/** Runs `step` until it succeeds, fails for good, or the policy is used up. Counts from 1. */
 export type Retry = <T>(step: (attempt: number) => Promise<T>) => Promise<T>;
 
 export function retryWith(deps: RetryDeps): Retry {

@@ -320,7 +320,7 @@ function msOf(time: Date | undefined): number {
   return Math.floor((time?.getTime() ?? 0) / 1000) * 1000;
 }
 
-/** An entry of DeleteObjects' answer as the exception that the same failure of one call would be. */
+/** An entry of DeleteObjects' answer as the exception that a call of its own would have thrown. */
 function asException(failed: _Error): Error {
   const httpStatusCode = failed.Code === "InternalError" ? 500 : 403;
   const error = new Error(failed.Message ?? "");

@@ -69,7 +69,7 @@ describe("s3 alone", () => {
     await sibling.close();
   });
 
-  test("leaves no incomplete upload: not of a commit, nor of an abort, nor of a lost race", async () => {
+  test("leaves no incomplete upload, be it committed, aborted or too late", async () => {
     const bytes = randomBytes(17 * 1024 * 1024);
     for (const key of ["upload/taken", "upload/taken", "upload/free"]) {
       const writer = await storage.createStream(key);
@@ -167,8 +167,8 @@ async function iam(parameters: Record<string, string>): Promise<string> {
     method: "POST",
     headers: {
       authorization:
-        `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/20260101/${region}/iam/aws4_request, ` +
-        "SignedHeaders=host, Signature=0",
+        `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/20260101/${region}/iam/` +
+        "aws4_request, SignedHeaders=host, Signature=0",
     },
     body: new URLSearchParams({ Version: "2010-05-08", ...parameters }),
   });

@@ -196,7 +196,7 @@ export function storageContract(name: string, open: () => Promise<StorageBackend
         expect(await keysOf(storage.list(folder))).toEqual([`${folder}invisible`]);
       });
 
-      test("C1: leave nothing visible when they are aborted, and can be aborted again", async () => {
+      test("C1: leave nothing when they are aborted, which can be done again", async () => {
         const folder = newFolder();
         for (const size of [10, 9 * 1024 * 1024]) {
           const writer = await storage.createStream(`${folder}aborted-${size}`);
