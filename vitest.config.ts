@@ -1,10 +1,33 @@
 import { defineConfig } from "vitest/config";
 
+const settings = { testTimeout: 20_000, hookTimeout: 120_000, allowOnly: false };
+
+/** Run against the shared services that test/support/global-setup.ts starts. */
+const withServices = ["test/integration/**/*.test.ts", "test/e2e/**/*.test.ts"];
+/** Start what they need themselves. */
+const contracts = ["test/contract/**/*.test.ts"];
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    testTimeout: 20_000,
-    hookTimeout: 120_000,
-    allowOnly: false,
+    projects: [
+      {
+        test: {
+          ...settings,
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: [...withServices, ...contracts],
+        },
+      },
+      { test: { ...settings, name: "contract", include: contracts } },
+      {
+        test: {
+          ...settings,
+          name: "services",
+          include: withServices,
+          globalSetup: ["test/support/global-setup.ts"],
+          testTimeout: 60_000,
+        },
+      },
+    ],
   },
 });

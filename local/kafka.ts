@@ -23,24 +23,8 @@ export interface ToolOutput {
   readonly code: number;
 }
 
-export interface LocalKafka {
-  /** `host:port` of the plaintext listener. */
-  readonly bootstrapServers: string;
-  /** `host:port` of each extra listener by its name. */
-  readonly listeners: Readonly<Record<string, string>>;
-  /** Where a listener has TLS. */
-  readonly certificates: KafkaCertificates | undefined;
-  /** Kafka's jars, for `java -cp`. */
-  readonly classpath: string;
-  readonly logFile: string;
-  /** The broker's log folder: `TOPIC-PARTITION/*.log`. */
-  readonly dataDir: string;
-  /** Ends the broker and removes its data. */
-  stop(): Promise<void>;
-  /** Ends the broker by `signal` and keeps its data; `restart` brings it back. */
-  kill(signal: NodeJS.Signals): Promise<void>;
-  /** Starts the broker again on its data and ports; one that runs is shut down cleanly first. */
-  restart(): Promise<void>;
+/** Kafka's own tools and client, as oracles. Each call starts a JVM, which takes about a second. */
+export interface KafkaTools {
   /** Runs one of Kafka's own tools: `org.apache.kafka.tools.DumpLogSegments` … */
   tool(
     className: string,
@@ -53,6 +37,28 @@ export interface LocalKafka {
     args: readonly string[],
     options?: { readonly stdin?: string | Buffer },
   ): Promise<ToolOutput>;
+}
+
+export interface LocalKafka extends KafkaTools {
+  /** `host:port` of the plaintext listener. */
+  readonly bootstrapServers: string;
+  /** `host:port` of each extra listener by its name. */
+  readonly listeners: Readonly<Record<string, string>>;
+  /** Where a listener has TLS. */
+  readonly certificates: KafkaCertificates | undefined;
+  /** Kafka's jars, for `java -cp`. */
+  readonly classpath: string;
+  readonly logFile: string;
+  /** The broker's log folder: `TOPIC-PARTITION/*.log`. */
+  readonly dataDir: string;
+  /** Of the broker that runs now: `restart` changes it. */
+  pid(): number;
+  /** Ends the broker and removes its data. */
+  stop(): Promise<void>;
+  /** Ends the broker by `signal` and keeps its data; `restart` brings it back. */
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** Starts the broker again on its data and ports; one that runs is shut down cleanly first. */
+  restart(): Promise<void>;
 }
 
 const heapMbDefault = 1024;
@@ -71,7 +77,8 @@ const smallClusterSettings = {
   "share.coordinator.state.topic.num.partitions": "4",
   "group.initial.rebalance.delay.ms": "0",
   "auto.create.topics.enable": "false",
-  // Retention, compaction and producer expiry are seen by tests within seconds.
+  // Retention and compaction are seen within seconds. Kafka's default retention of 7 days stays:
+  // records with older timestamps are deleted at once, unless their topic has retention.ms=-1.
   "log.retention.check.interval.ms": "1000",
   "log.cleaner.backoff.ms": "1000",
   "log.initial.task.delay.ms": "500",
@@ -127,6 +134,7 @@ async function startIn(
     classpath,
     logFile,
     dataDir,
+    pid: () => broker.pid,
     async stop() {
       // Its data goes, so there is nothing that a clean shutdown would save.
       await broker.stop("SIGKILL");
@@ -138,10 +146,17 @@ async function startIn(
       await rm(logFile, { force: true });
       broker = await start();
     },
-    tool: (className, args, { stdin } = {}) =>
-      runJvm([...jvmArgs(classpath, toolHeapMb), className, ...args], stdin),
-    runJava: (sourceFile, args, { stdin } = {}) =>
-      runJvm([...jvmArgs(classpath, toolHeapMb), sourceFile, ...args], stdin),
+    ...kafkaTools(classpath),
+  };
+}
+
+/** Kafka's tools on the class path of `installKafka`. */
+export function kafkaTools(classpath: string): KafkaTools {
+  const run = (what: string, args: readonly string[], stdin?: string | Buffer) =>
+    runJvm([...jvmArgs(classpath, toolHeapMb), what, ...args], stdin);
+  return {
+    tool: (className, args, { stdin } = {}) => run(className, args, stdin),
+    runJava: (sourceFile, args, { stdin } = {}) => run(sourceFile, args, stdin),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Translates what goes wrong before a broker takes requests: name, port, TLS, login. */
 import { BackupError, isBackupError } from "../errors.ts";
+import { kafkaError } from "./kafka-errors.ts";
 
 /** Node's and OpenSSL's codes for a server certificate that we do not accept. */
 const certificateCodes = new Set([
@@ -24,7 +25,12 @@ export function connectError(
   address: string,
 ): BackupError {
   if (isBackupError(error)) return error;
-  const { code, name, message } = error as NodeJS.ErrnoException;
+  const { name, message, code: rawCode } = error as Error & { code?: unknown };
+  // Kafkajs's protocol errors bear the number of Kafka's error, Node's a name.
+  if (typeof rawCode === "number") {
+    return kafkaError({ code: rawCode, what: `${identity.login ?? step} at ${address}`, message });
+  }
+  const code = typeof rawCode === "string" ? rawCode : undefined;
   const options = { cause: error, details: { broker: address } };
   if (name === "KafkaJSSASLAuthenticationError") {
     return new BackupError(

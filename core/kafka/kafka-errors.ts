@@ -164,6 +164,8 @@ const translations: Readonly<Record<string, ErrorName>> = {
   TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "AccessDeniedError",
   DELEGATION_TOKEN_AUTHORIZATION_FAILED: "AccessDeniedError",
   SASL_AUTHENTICATION_FAILED: "AccessDeniedError",
+  UNSUPPORTED_SASL_MECHANISM: "AccessDeniedError",
+  ILLEGAL_SASL_STATE: "AccessDeniedError",
   // The broker's own faults, which Kafka does not call retriable.
   UNKNOWN_SERVER_ERROR: "BrokerUnavailableError",
   BROKER_NOT_AVAILABLE: "BrokerUnavailableError",

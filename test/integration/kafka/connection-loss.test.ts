@@ -1,0 +1,128 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { encodeBatch } from "#core/kafka/batch-builder.ts";
+import type { Cluster, FetchRequest } from "#core/kafka/cluster.ts";
+import { type LocalKafka, startKafka } from "#local/kafka.ts";
+import { connectForTests, createTopic } from "#test/support/kafka.ts";
+
+// A broker's start takes a few seconds, on a busy machine many.
+vi.setConfig({ testTimeout: 120_000 });
+
+let kafka: LocalKafka;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  kafka = await startKafka();
+});
+afterAll(() => kafka.stop());
+
+beforeEach(async () => {
+  cluster = await connectForTests({ bootstrap_servers: [kafka.bootstrapServers] });
+});
+afterEach(() => cluster.disconnect());
+
+const timestamp = BigInt(Date.now());
+
+function batchOf(count: number, bytes = 1): Buffer {
+  const record = { timestamp, key: null, value: Buffer.alloc(bytes) };
+  return encodeBatch(Array(count).fill(record), { codec: "none" });
+}
+
+const produceTo = (topic: string, batch: Buffer) =>
+  cluster.produce({ topic, partition: 0, batch, timeoutMs: 10_000 });
+
+function fetchRequest(topic: string, changes: Partial<FetchRequest> = {}): FetchRequest {
+  return {
+    topic,
+    partition: 0,
+    fetchOffset: 0n,
+    currentLeaderEpoch: 0,
+    maxBytes: 1024 * 1024,
+    maxWaitMs: 100,
+    minBytes: 1,
+    isolation: "read_committed",
+    ...changes,
+  };
+}
+
+describe("a broker that dies", () => {
+  test("fails all produce requests in flight at once, and takes new ones when it is back", async () => {
+    const topic = await createTopic(cluster);
+    await produceTo(topic, batchOf(1));
+    // The broker is stopped first, so that none of the five can be answered.
+    process.kill(kafka.pid(), "SIGSTOP");
+    const inFlight = Array.from({ length: 5 }, () => produceTo(topic, batchOf(1, 100_000)));
+    const settled = Promise.allSettled(inFlight);
+    const killedAtMs = performance.now();
+    await kafka.kill("SIGKILL");
+    for (const result of await settled) {
+      expect(result).toMatchObject({
+        status: "rejected",
+        reason: { name: "BrokerUnavailableError" },
+      });
+    }
+    expect(performance.now() - killedAtMs).toBeLessThan(1000);
+    await kafka.restart();
+    expect(await produceTo(topic, batchOf(1))).toMatchObject({ error: "NONE" });
+  });
+
+  test("K4: is waited for by requests that may be repeated, across its restart", async () => {
+    const topic = await createTopic(cluster);
+    await produceTo(topic, batchOf(3));
+    await kafka.kill("SIGKILL");
+    const answers = Promise.all([
+      cluster.fetch(fetchRequest(topic, { currentLeaderEpoch: -1 })),
+      cluster.logEndOffset({ topic, partition: 0 }),
+      cluster.initProducerId(),
+      cluster.committedOffsets(),
+      cluster.listOffsets([{ topic, partition: 0 }], "highWatermark"),
+    ]);
+    await kafka.restart();
+    const [fetched, end, , , [listed]] = await answers;
+    expect(fetched.highWatermark).toBe(3n);
+    expect(end.endOffset).toBe(3n);
+    expect(listed).toMatchObject({ offset: 3n });
+  });
+});
+
+describe("a new leader epoch", () => {
+  let topic: string;
+
+  beforeAll(async () => {
+    const other = await connectForTests({ bootstrap_servers: [kafka.bootstrapServers] });
+    topic = await createTopic(other);
+    await other.produce({ topic, partition: 0, batch: batchOf(3), timeoutMs: 10_000 });
+    await other.disconnect();
+    await kafka.restart();
+  });
+
+  test("K4: is followed by a fetch under the old one while the log is intact", async () => {
+    const [described] = await cluster.describeTopics([topic]);
+    expect(described?.partitions[0]?.leaderEpoch).toBeGreaterThan(0);
+    const first = await cluster.fetch(fetchRequest(topic));
+    expect(first.highWatermark).toBe(3n);
+    const next = await cluster.fetch(fetchRequest(topic, { fetchOffset: 3n }));
+    expect(next.records.length).toBe(0);
+  });
+
+  test("K3: with a log that ends before the fetch offset is a changed topic", async () => {
+    await expect(cluster.fetch(fetchRequest(topic, { fetchOffset: 4n }))).rejects.toMatchObject({
+      name: "TopicChangedError",
+      details: { topic, partition: 0, kafka_error: "FENCED_LEADER_EPOCH" },
+    });
+  });
+});
+
+test("a broker that stays away is given up after the budget, by its name", async () => {
+  const servers = [kafka.bootstrapServers];
+  const hasty = await connectForTests({ bootstrap_servers: servers }, { retryBudgetMs: 300 });
+  const topic = await createTopic(hasty);
+  await kafka.kill("SIGKILL");
+  const startedAtMs = performance.now();
+  const fetching = hasty.fetch(fetchRequest(topic));
+  await expect(fetching).rejects.toMatchObject({
+    name: "BrokerUnavailableError",
+    message: expect.stringContaining(kafka.bootstrapServers),
+  });
+  expect(performance.now() - startedAtMs).toBeLessThan(2000);
+  await hasty.disconnect();
+});

@@ -1,0 +1,217 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
+import type { LogFields } from "#core/runtime.ts";
+import { silentLogger } from "#core/runtime.ts";
+import { type LocalKafka, startKafka } from "#local/kafka.ts";
+import { connectForTests, createTopic } from "#test/support/kafka.ts";
+
+const password = "correct-horse-battery";
+const users = { alice: password };
+let kafka: LocalKafka;
+
+beforeAll(async () => {
+  kafka = await startKafka({
+    settings: {
+      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      "super.users": "User:ANONYMOUS",
+    },
+    listeners: [
+      {
+        name: "SASL",
+        protocol: "SASL_PLAINTEXT",
+        mechanisms: ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        users,
+      },
+      { name: "SASLTLS", protocol: "SASL_SSL", mechanisms: ["SCRAM-SHA-512"], users },
+      { name: "ONLYSCRAM", protocol: "SASL_PLAINTEXT", mechanisms: ["SCRAM-SHA-256"], users },
+      { name: "TLS", protocol: "SSL" },
+      { name: "MUTUAL", protocol: "SSL", clientCertificate: "required" },
+    ],
+  });
+});
+afterAll(() => kafka.stop());
+
+function configFor(listener: string, changes: Partial<ClusterConfig>): ClusterConfig {
+  return { bootstrap_servers: [kafka.listeners[listener]!], ...changes };
+}
+
+const alice = { sasl_username: "alice", sasl_password: password };
+const mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const;
+
+async function failureOf(config: ClusterConfig): Promise<unknown> {
+  return connectForTests(config).then(
+    async (cluster) => {
+      await cluster.disconnect();
+      return "connected";
+    },
+    (error) => error,
+  );
+}
+
+async function logsIn(config: ClusterConfig): Promise<void> {
+  const cluster = await connectForTests(config);
+  expect(await cluster.brokerIds()).toEqual([1]);
+  await cluster.disconnect();
+}
+
+describe.each(mechanisms)("SASL %s", (sasl_mechanism) => {
+  const sasl = { security_protocol: "SASL_PLAINTEXT", sasl_mechanism, ...alice } as const;
+
+  test("logs in", () => logsIn(configFor("SASL", sasl)));
+
+  test("S5: refuses a wrong password, naming mechanism and user but not the password", async () => {
+    const logged: unknown[] = [];
+    const debug = (message: string, fields?: LogFields) => logged.push(message, fields);
+    const wrong = configFor("SASL", { ...sasl, sasl_password: "wrong-horse" });
+    const connecting = connectForTests(wrong, { logger: { ...silentLogger, debug } });
+    const error = await connecting.catch((reason) => reason);
+    expect(error).toMatchObject({
+      name: "AccessDeniedError",
+      message: expect.stringContaining(`refused SASL ${sasl_mechanism} login of user "alice"`),
+    });
+    expect(error.message).toContain(kafka.listeners.SASL);
+    expect(JSON.stringify([error, error.message, logged])).not.toContain("wrong-horse");
+  });
+});
+
+test("an unknown user is refused", async () => {
+  const sasl_mechanism = "SCRAM-SHA-512";
+  const mallory = { sasl_username: "mallory", sasl_password: "x" };
+  const config = { security_protocol: "SASL_PLAINTEXT", sasl_mechanism, ...mallory } as const;
+  expect(await failureOf(configFor("SASL", config))).toMatchObject({
+    name: "AccessDeniedError",
+    message: expect.stringContaining('user "mallory"'),
+  });
+});
+
+test("a mechanism that the listener does not have is named", async () => {
+  const config = {
+    security_protocol: "SASL_PLAINTEXT",
+    sasl_mechanism: "PLAIN",
+    ...alice,
+  } as const;
+  expect(await failureOf(configFor("ONLYSCRAM", config))).toMatchObject({
+    name: "AccessDeniedError",
+    message: expect.stringMatching(/SASL PLAIN login of user "alice".*UNSUPPORTED_SASL_MECHANISM/),
+  });
+});
+
+describe("TLS", () => {
+  test("connects where the authority is known", () =>
+    logsIn(configFor("TLS", { security_protocol: "SSL", ssl_ca: kafka.certificates!.ca })));
+
+  test("logs in with SASL over it", () =>
+    logsIn(
+      configFor("SASLTLS", {
+        security_protocol: "SASL_SSL",
+        sasl_mechanism: "SCRAM-SHA-512",
+        ssl_ca: kafka.certificates!.ca,
+        ...alice,
+      }),
+    ));
+
+  test("shows a client certificate where one is required", () =>
+    logsIn(
+      configFor("MUTUAL", {
+        security_protocol: "SSL",
+        ssl_ca: kafka.certificates!.ca,
+        ssl_certificate: kafka.certificates!.clientCertificate,
+        ssl_key: kafka.certificates!.clientKey,
+      }),
+    ));
+
+  test("does not trust an unknown authority, and names the cause", async () => {
+    const error = await failureOf(configFor("TLS", { security_protocol: "SSL" }));
+    expect(error).toMatchObject({
+      name: "AccessDeniedError",
+      message: expect.stringMatching(
+        /certificate of 127\.0\.0\.1:\d+ is not accepted: .*CERT|ISSUER/,
+      ),
+    });
+  });
+
+  test("says that a client certificate is missing", async () => {
+    const config = { security_protocol: "SSL", ssl_ca: kafka.certificates!.ca } as const;
+    expect(await failureOf(configFor("MUTUAL", config))).toMatchObject({
+      name: "AccessDeniedError",
+      message: expect.stringMatching(/TLS with .* failed: .*certificate/i),
+    });
+  });
+
+  test("to a listener without it, and none to one with it, are told apart from a dead broker", async () => {
+    const plain = { bootstrap_servers: [kafka.bootstrapServers] };
+    const withTls = { ...plain, security_protocol: "SSL", ssl_ca: kafka.certificates!.ca } as const;
+    expect(await failureOf(withTls)).toMatchObject({
+      name: "BrokerUnavailableError",
+      message: expect.stringContaining("is it a listener with TLS?"),
+    });
+    expect(await failureOf(configFor("TLS", {}))).toMatchObject({
+      name: "BrokerUnavailableError",
+      message: expect.stringContaining("is it a listener without TLS?"),
+    });
+  });
+});
+
+describe("a user without rights", () => {
+  const config = () =>
+    configFor("SASL", {
+      security_protocol: "SASL_PLAINTEXT",
+      sasl_mechanism: "PLAIN",
+      ...alice,
+    });
+
+  test("K7: is denied by name of topic and operation, and sees no topics and no ACLs", async () => {
+    const admin = await connectForTests({ bootstrap_servers: [kafka.bootstrapServers] });
+    const topic = await createTopic(admin);
+    const cluster = await connectForTests(config());
+    const needs = (right: string) => ({
+      name: "AccessDeniedError",
+      message: expect.stringContaining(`the credentials lack ${right}`),
+    });
+    expect(await cluster.describeTopics()).toEqual([]);
+    await expect(cluster.describeTopics([topic])).rejects.toMatchObject(
+      needs(`Describe on topic ${topic}`),
+    );
+    await expect(cluster.topicSettings([topic])).rejects.toMatchObject(
+      needs(`DescribeConfigs on topic ${topic}`),
+    );
+    await expect(
+      cluster.alterTopicSettings(topic, [{ name: "retention.ms", set: "1" }]),
+    ).rejects.toMatchObject(needs(`AlterConfigs on topic ${topic}`));
+    await expect(
+      cluster.createTopics([
+        { topic: "forbidden", partitionCount: 1, replicationFactor: 1, config: {} },
+      ]),
+    ).rejects.toMatchObject(needs("Create on topic forbidden"));
+    await expect(cluster.initProducerId()).rejects.toMatchObject(
+      needs("IdempotentWrite on the cluster"),
+    );
+    expect(await cluster.describeAcls()).toBeUndefined();
+    expect(await admin.describeAcls()).toEqual([]);
+    await cluster.disconnect();
+    await admin.disconnect();
+  });
+});
+
+describe("servers that are not there", () => {
+  test("are each named with the reason", async () => {
+    const servers = ["127.0.0.1:1", "no-such-host.invalid:9092"];
+    const error = await failureOf({ bootstrap_servers: servers });
+    expect(error).toMatchObject({
+      name: "BrokerUnavailableError",
+      message: expect.stringMatching(/127\.0\.0\.1:1 cannot be reached: .*ECONNREFUSED/),
+    });
+    expect((error as Error).message).toMatch(/no-such-host\.invalid:9092 does not resolve/);
+  });
+
+  test("do not hinder when another one is", async () => {
+    await logsIn({ bootstrap_servers: ["127.0.0.1:1", kafka.bootstrapServers] });
+  });
+
+  test("are told from addresses that are none", async () => {
+    expect(await failureOf({ bootstrap_servers: ["host:port"] })).toMatchObject({
+      name: "InvalidRequestError",
+      message: expect.stringContaining('"host:port"'),
+    });
+  });
+});

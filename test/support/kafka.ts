@@ -1,0 +1,51 @@
+/** The broker that all integration test files of a run share: use random topic names. */
+import { randomBytes } from "node:crypto";
+import { inject } from "vitest";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
+import { type ConnectDeps, connectCluster } from "#core/kafka/connect.ts";
+import { silentLogger } from "#core/runtime.ts";
+import { type KafkaTools, kafkaTools } from "#local/kafka.ts";
+import { realClock } from "#test/support/clock.ts";
+
+export interface TestKafka extends KafkaTools {
+  /** `host:port` of the plaintext listener. */
+  readonly bootstrapServers: string;
+  readonly classpath: string;
+  /** The broker's log folder: `TOPIC-PARTITION/*.log`. */
+  readonly dataDir: string;
+  readonly logFile: string;
+}
+
+export function kafkaForTests(): TestKafka {
+  const kafka = inject("kafka");
+  return { ...kafka, ...kafkaTools(kafka.classpath) };
+}
+
+/** A name that no other test uses. */
+export function randomName(prefix: string): string {
+  return `${prefix}-${randomBytes(6).toString("hex")}`;
+}
+
+/** Connects to the shared broker unless `config` names another. */
+export function connectForTests(
+  config: Partial<ClusterConfig> = {},
+  deps: Partial<ConnectDeps> = {},
+): Promise<Cluster> {
+  const servers = config.bootstrap_servers ?? [inject("kafka").bootstrapServers];
+  return connectCluster(
+    { ...config, bootstrap_servers: servers },
+    { clock: realClock, logger: silentLogger, ...deps },
+  );
+}
+
+/** Creates a topic of a random name and returns the name. */
+export async function createTopic(
+  cluster: Cluster,
+  options: { partitionCount?: number; config?: Record<string, string>; prefix?: string } = {},
+): Promise<string> {
+  const { partitionCount = 1, config = {}, prefix = "topic" } = options;
+  const topic = randomName(prefix);
+  await cluster.createTopics([{ topic, partitionCount, replicationFactor: 1, config }]);
+  return topic;
+}
