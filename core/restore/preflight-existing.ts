@@ -2,8 +2,7 @@
 import { type BackupError, isBackupError } from "#core/errors.ts";
 import type { TopicSetting } from "#core/kafka/cluster.ts";
 import type { Finding } from "#core/restore/findings.ts";
-import { timeText } from "#core/restore/lineage.ts";
-import { harmIfKept } from "#core/restore/settings-harm.ts";
+import { harmIfKept, retentionFindings } from "#core/restore/settings-harm.ts";
 import { offsetsHeld, type TargetTopic } from "#core/restore/target.ts";
 import { type CheckedTopic, partitionPlans, type TopicCheck } from "#core/restore/topic-check.ts";
 import { mustChange, settingsWhileRestoring } from "#core/restore/topic-settings.ts";
@@ -35,7 +34,7 @@ export async function checkExistingTopic(
       ...findings,
       ...checkReplicas(topic, settings),
       ...(refusal === undefined
-        ? checkRetention(check, settings)
+        ? retentionFindings(check, (name) => settings.get(name)?.value)
         : changes.map(([name]) => cannotChange(check, settings.get(name)!, refusal))),
     ],
     plan: {
@@ -211,30 +210,4 @@ function cannotChange(check: TopicCheck, setting: TopicSetting, refusal: BackupE
     message: `${setting.name}=${setting.value} cannot be changed (${refusal.message}): ${harm}`,
     remedy: `Grant ALTER_CONFIGS on the topic, or change ${setting.name} by hand first.`,
   };
-}
-
-/** Settings can be changed, so nothing is lost; but what is put back must not delete it then. */
-function checkRetention(check: TopicCheck, settings: ReadonlyMap<string, TopicSetting>): Finding[] {
-  if (!settings.get("cleanup.policy")?.value?.includes("delete")) return [];
-  return ["retention.ms", "retention.bytes"].flatMap((name): Finding[] => {
-    const setting = settings.get(name);
-    if (setting === undefined || setting.value === "-1") return [];
-    if (harmIfKept(setting, check).severity !== "error") return [];
-    return [
-      {
-        severity: "warning",
-        code: "retention-kept",
-        topic: check.planned.target_topic,
-        message:
-          `${name}=${setting.value} would delete restored records at once ` +
-          `(backed up from ${timeText(oldestKnown(check))} on)`,
-        remedy: `It stays -1 after the restore; the report has the command that sets it again.`,
-      },
-    ];
-  });
-}
-
-function oldestKnown({ planned }: TopicCheck): bigint {
-  const times = planned.partitions.map(({ lineage }) => lineage.first_planned_at);
-  return times.reduce((min, time) => (time < min ? time : min));
 }

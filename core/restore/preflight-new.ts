@@ -2,6 +2,7 @@
 import { BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster, NewTopic } from "#core/kafka/cluster.ts";
 import type { Finding } from "#core/restore/findings.ts";
+import { retentionFindings } from "#core/restore/settings-harm.ts";
 import { type CheckedTopic, partitionPlans, type TopicCheck } from "#core/restore/topic-check.ts";
 import { settingsOfOneCluster, settingsWhileRestoring } from "#core/restore/topic-settings.ts";
 
@@ -27,7 +28,7 @@ export async function checkNewTopic(check: TopicCheck): Promise<CheckedTopic> {
       config: settingsWhileRestoring(planned.source.config, () => true),
     });
     return {
-      findings,
+      findings: [...findings, ...retentionFindings(check, (name) => accepted.config[name])],
       plan: {
         source_topic: planned.source.name,
         target_topic: topic,

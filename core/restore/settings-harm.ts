@@ -1,5 +1,7 @@
 /** What becomes of restored records under a topic's own settings, were they not changed. */
 import type { TopicSetting } from "#core/kafka/cluster.ts";
+import type { Finding } from "#core/restore/findings.ts";
+import { timeText } from "#core/restore/lineage.ts";
 import type { PlannedPartition } from "#core/restore/plan.ts";
 import type { TopicCheck } from "#core/restore/topic-check.ts";
 
@@ -13,7 +15,10 @@ const error = (harm: string): Harm => ({ severity: "error", harm });
 const warning = (harm: string): Harm => ({ severity: "warning", harm });
 
 /** For a setting that `settingsWhileRestoring` would change. */
-export function harmIfKept({ name, value }: TopicSetting, check: TopicCheck): Harm {
+export function harmIfKept(
+  { name, value }: Pick<TopicSetting, "name" | "value">,
+  check: TopicCheck,
+): Harm {
   switch (name) {
     case "cleanup.policy":
       return error("compaction would remove restored records, and refuses those without a key");
@@ -72,4 +77,35 @@ function newestTimestamp({ planned, request }: TopicCheck): bigint {
 
 function largestPartition({ planned }: TopicCheck): number {
   return Math.max(0, ...planned.partitions.map(({ lineage }) => lineage.totals.batch_bytes));
+}
+
+/**
+ * Retention gives way while restoring, so nothing is lost; but what is put back must not delete it
+ * then. `settingOf` gives the settings that will be put back, as far as they are known.
+ */
+export function retentionFindings(
+  check: TopicCheck,
+  settingOf: (name: string) => string | null | undefined,
+): Finding[] {
+  if (!(settingOf("cleanup.policy") ?? "delete").includes("delete")) return [];
+  return ["retention.ms", "retention.bytes"].flatMap((name): Finding[] => {
+    const value = settingOf(name) ?? "-1";
+    if (value === "-1" || harmIfKept({ name, value }, check).severity !== "error") return [];
+    return [
+      {
+        severity: "warning",
+        code: "retention-kept",
+        topic: check.planned.target_topic,
+        message:
+          `${name}=${value} would delete restored records at once ` +
+          `(backed up from ${timeText(oldestKnown(check))} on)`,
+        remedy: "It stays -1 after the restore; the report has the command that sets it again.",
+      },
+    ];
+  });
+}
+
+function oldestKnown({ planned }: TopicCheck): bigint {
+  const times = planned.partitions.map(({ lineage }) => lineage.first_planned_at);
+  return times.reduce((min, time) => (time < min ? time : min));
 }
