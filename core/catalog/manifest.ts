@@ -66,7 +66,7 @@ export const segmentEntry = z.object({
 });
 export type SegmentEntry = z.infer<typeof segmentEntry>;
 
-/** `runs/{run_id}/{topic}.json`: the segments that one run added to one topic. */
+/** `runs/{run_id}/topics/{topic}.json`: the segments that one run added to one topic. */
 export const runList = z.object({
   format_version: z.literal(formatVersion),
   backup_id: z.string(),

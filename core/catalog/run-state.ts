@@ -13,7 +13,7 @@ export const openRun = z.object({
 export type OpenRun = z.infer<typeof openRun>;
 
 /**
- * `state/runs/{run_id}/{topic}/{partition}/{sequence, 8 digits}.json`: write-once. Everything
+ * `state/runs/{run_id}/checkpoints/{topic}/{partition}/{sequence, 8 digits}.json`: write-once. All
  * before `next_offset` that the partition's earlier parts do not cover is in `segments`, in
  * `gaps` or counted in `dropped`, and the segments are durable.
  */

@@ -153,7 +153,7 @@ export function parseManifestKey(key: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
-/** `manifests/runs-00000001-00000500.json`: entries of the runs of those generations. */
+/** `manifests/runs-00000001-00000256.json`: entries of those runs, counted from the first, 1. */
 export function runPageKey(first: number, last: number): string {
   const from = padded(first, generationDigits, generationMax);
   const to = padded(last, generationDigits, generationMax);
