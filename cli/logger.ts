@@ -1,6 +1,5 @@
 /** The engine's voice on stderr: one line each, `time level message key=value …`. */
 import type { Style, Terminal } from "#cli/terminal.ts";
-import { toJson } from "#core/json.ts";
 import type { Clock, LogFields, Logger } from "#core/runtime.ts";
 
 export const logLevels = ["debug", "info", "warn", "error"] as const;
@@ -39,5 +38,7 @@ function valueText(value: unknown): string {
   if (value instanceof Error) return JSON.stringify(`${value.name}: ${value.message}`);
   if (typeof value === "bigint") return String(value);
   if (typeof value === "string" && /^[\w.:/@+-]+$/.test(value)) return value;
-  return toJson(value) ?? String(value);
+  const digits = (_key: string, inner: unknown) =>
+    typeof inner === "bigint" ? String(inner) : inner;
+  return JSON.stringify(value, digits) ?? String(value);
 }

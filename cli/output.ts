@@ -1,6 +1,5 @@
 /** Data on stdout, in the form that `--format` asks for. */
 import type { Io } from "#cli/io.ts";
-import { toJson, toPrettyJson } from "#core/json.ts";
 
 export const formats = ["table", "json", "yaml"] as const;
 export type Format = (typeof formats)[number];
@@ -24,10 +23,13 @@ async function dataText(
   describe: () => string | Promise<string>,
 ): Promise<string> {
   switch (format) {
-    case "json":
+    case "json": {
+      const { toPrettyJson } = await import("#core/json.ts");
       return toPrettyJson(value);
+    }
     case "yaml": {
       const { stringify } = await import("yaml");
+      const { toJson } = await import("#core/json.ts");
       return stringify(JSON.parse(toJson(value)), { aliasDuplicateObjects: false });
     }
     case "table": {
