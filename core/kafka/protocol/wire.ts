@@ -155,6 +155,11 @@ export class WireReader {
     this.#buffer = buffer;
   }
 
+  /** Bytes not read yet. */
+  get remaining(): number {
+    return this.#buffer.length - this.#at;
+  }
+
   int8(): number {
     return this.#buffer.readInt8(this.#advance(1));
   }
@@ -233,7 +238,7 @@ export class WireReader {
 
   #items<T>(count: number, read: () => T): T[] {
     // Every item takes at least a byte, so that a damaged count cannot make us loop for long.
-    if (count > this.#buffer.length - this.#at) throw new RangeError(`an array of ${count} items`);
+    if (count > this.remaining) throw new RangeError(`an array of ${count} items`);
     const items: T[] = [];
     for (let index = 0; index < count; index++) items.push(read());
     return items;
