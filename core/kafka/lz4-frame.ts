@@ -39,7 +39,7 @@ const sizePrefixBytes = 4;
  */
 const nativeBlockBytesMin = 4 * 1024;
 
-/** What more than 64 KiB of input becomes as a frame: whole blocks, at worst stored. */
+/** One frame as Java's client writes it; blocks that do not shrink are stored. */
 export function compressLz4Frame(data: Buffer): Buffer {
   const pieces: Buffer[] = [kafkaFrameHeader];
   for (let at = 0; at < data.length; at += blockBytesMax) {

@@ -1,11 +1,12 @@
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
-import { compressFrameSync } from "lz4-napi";
+import { compressSync as compressBlock, compressFrameSync } from "lz4-napi";
 import { compressSync as compressRawSnappy } from "snappy";
 import { expect, test } from "vitest";
 import { bodyOf, compressBody } from "#core/kafka/batch-compression.ts";
 import { decompressLz4Block, lz4BlockContentBytes } from "#core/kafka/lz4-block.ts";
 import { batchCodecs, batchHeaderBytes, readBatchHeader } from "#core/kafka/record-batch.ts";
+import { zstdFrames } from "#core/kafka/zstd-frames.ts";
 import { javaBatch } from "#test/core/kafka/java-batches.ts";
 
 const at = { topic: "orders", partition: 3 };
@@ -30,7 +31,7 @@ function mixed(bytes: number): Buffer {
   const data = Buffer.alloc(bytes, "the same again and again ");
   let state = 1;
   for (let i = 0; i < Math.min(bytes / 2, 150_000); i++) {
-    state = (state * 1103515245 + 12345) >>> 0;
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
     data[i] = state >>> 24;
   }
   return data;
@@ -97,6 +98,30 @@ test("F7: a wrong block checksum in an lz4 frame is found", () => {
   expect(() => decompress(3, frame)).toThrow("BlockChecksumError");
 });
 
+test("F7: lz4 blocks that do not compress are stored", () => {
+  const data = mixed(400_000).subarray(0, 65_536);
+  const frame = compressBody("lz4", data);
+  expect(frame.readUInt32LE(7)).toBe(0x80000000 + data.length);
+  expect(frame.length).toBe(7 + 4 + data.length + 4);
+});
+
+/** A frame of 64 KiB blocks with this block. */
+function lz4Frame(block: Uint8Array): Buffer {
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(block.length);
+  return Buffer.concat([Buffer.from("04224d18604082", "hex"), size, block, Buffer.alloc(4)]);
+}
+
+test.each([
+  ["whose match points before its begin", [0x10, 0x61, 9, 0, 0x10, 0x62], "malformed LZ4 block"],
+  ["whose match points at itself", [0x10, 0x61, 0, 0, 0x10, 0x62], "malformed LZ4 block"],
+  ["that ends within a match", [0x10, 0x61, 1], "malformed LZ4 block"],
+  ["that lacks its literals", [0x40, 0x61], "malformed LZ4 block"],
+  ["above its frame's block size", compressBlock(Buffer.alloc(65_537)).subarray(4), "65537 bytes"],
+])("F7: an lz4 block %s is corrupt", (_name, block, problem) => {
+  expect(() => decompress(3, lz4Frame(Uint8Array.from(block)))).toThrow(problem);
+});
+
 test("F7: concatenated zstd frames, skippable ones and frames without content size are read", () => {
   const data = mixed(50_000);
   const noSize = { params: { [constants.ZSTD_c_contentSizeFlag]: 0 } };
@@ -110,6 +135,14 @@ test("F7: concatenated zstd frames, skippable ones and frames without content si
   ];
   expect(decompress(4, Buffer.concat(frames)).equals(Buffer.concat([data, data, data]))).toBe(true);
 });
+
+test.each([1, 255, 256, 300, 65_791, 65_792, 100_000])(
+  "S4: a zstd frame of %i bytes declares that size",
+  (size) => {
+    const [frame] = zstdFrames(zstdCompressSync(mixed(size)));
+    expect(frame?.contentBytes).toBe(size);
+  },
+);
 
 test("F7: several gzip members are read as one", () => {
   const members = Buffer.concat([gzipSync("first "), gzipSync("second")]);

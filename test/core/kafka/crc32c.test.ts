@@ -78,3 +78,12 @@ test("damage outside the changed bytes still shows in a patched CRC", () => {
   input[900]! ^= 1;
   expect(patchCrc32c(oldCrc, Uint8Array.of(1), input.length - 4)).not.toBe(crc32c(input));
 });
+
+test("zero bytes append in two steps as in one, beyond 2^31 of them", () => {
+  const difference = Buffer.from("difference");
+  const register = Buffer.alloc(4);
+  register.writeUInt32LE(patchCrc32c(0, difference, 1_500_000_000));
+  // Reading a register's own bytes from a zero register appends four zero bytes to it.
+  const inTwo = patchCrc32c(0, register, 1_500_000_000 - 4);
+  expect(inTwo).toBe(patchCrc32c(0, difference, 3_000_000_000));
+});

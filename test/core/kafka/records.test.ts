@@ -134,6 +134,7 @@ test("a cleared builder leaves the batches that it handed out alone", () => {
   const second = builder.finish({ codec: "none" });
   expect(decode(first).map((record) => record.timestamp)).toEqual([5n]);
   expect(decode(second).map((record) => record.timestamp)).toEqual([-7n, 9n]);
+  expect(readBatchHeader(second).baseTimestamp).toBe(-7n);
 });
 
 test("F8: records of a LogAppendTime batch bear the batch's maxTimestamp", () => {
@@ -203,6 +204,14 @@ test.each([
     "a maxTimestamp that no record has",
     () => {
       const batch = encodeBatch([plain], { codec: "none", maxTimestamp: 8n });
+      return [batch, batch.subarray(batchHeaderBytes)];
+    },
+    "wrong header",
+  ],
+  [
+    "a last offset that no record has",
+    () => {
+      const batch = encodeBatch([plain], { codec: "none", lastOffsetDelta: 5 });
       return [batch, batch.subarray(batchHeaderBytes)];
     },
     "wrong header",
