@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { cacheDir, runToEnd, withInstallLock } from "./processes.ts";
-import { requireJava, requireMaven } from "./requirements.ts";
+import { cacheDir, runToEnd, withInstallLock } from "#local/processes.ts";
+import { requireJava, requireMaven } from "#local/requirements.ts";
 
 export const kafkaVersion = "4.2.0";
 

@@ -1,8 +1,8 @@
 /** Extra listeners of the local Kafka, with TLS and SASL, to log in to as a real client does. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort, runToEnd } from "./processes.ts";
-import { requireOpenssl } from "./requirements.ts";
+import { freePort, runToEnd } from "#local/processes.ts";
+import { requireOpenssl } from "#local/requirements.ts";
 
 export interface KafkaListener {
   /** Upper-case letters and digits; names the listener in the broker's settings. */

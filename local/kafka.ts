@@ -4,9 +4,13 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { installKafka } from "./kafka-install.ts";
-import { type KafkaCertificates, type KafkaListener, prepareListeners } from "./kafka-listeners.ts";
-import { freePort, type RunningProcess, runToEnd, startProcess } from "./processes.ts";
+import { installKafka } from "#local/kafka-install.ts";
+import {
+  type KafkaCertificates,
+  type KafkaListener,
+  prepareListeners,
+} from "#local/kafka-listeners.ts";
+import { freePort, type RunningProcess, runToEnd, startProcess } from "#local/processes.ts";
 
 export interface KafkaOptions {
   /** Broker settings that replace or add to those of a small cluster. */

@@ -1,10 +1,10 @@
 /** One connection to one broker: opened, logged in, and asked in the versions that we speak. */
-import { BackupError } from "../errors.ts";
-import { connectError } from "./connect-error.ts";
-import { kafkaError } from "./kafka-errors.ts";
-import type { ConnectionFactory, KafkajsConnection } from "./kafkajs-internals.ts";
-import { apiVersions, type VersionRange } from "./protocol/api-versions.ts";
-import { type Api, WireReader, WireWriter } from "./protocol/wire.ts";
+import { BackupError } from "#core/errors.ts";
+import { connectError } from "#core/kafka/connect-error.ts";
+import { kafkaError } from "#core/kafka/kafka-errors.ts";
+import type { ConnectionFactory, KafkajsConnection } from "#core/kafka/kafkajs-internals.ts";
+import { apiVersions, type VersionRange } from "#core/kafka/protocol/api-versions.ts";
+import { type Api, WireReader, WireWriter } from "#core/kafka/protocol/wire.ts";
 
 export interface BrokerAddress {
   readonly host: string;

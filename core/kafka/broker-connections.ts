@@ -1,6 +1,5 @@
 /** The open connections to a cluster's brokers, made when first used and made again when lost. */
-import { BackupError } from "../errors.ts";
-import type { Clock, Logger } from "../runtime.ts";
+import { BackupError } from "#core/errors.ts";
 import {
   addressOf,
   type BrokerAddress,
@@ -8,9 +7,10 @@ import {
   type LoginIdentity,
   openBrokerConnection,
   requestTimeoutMs,
-} from "./broker-connection.ts";
-import type { ConnectionFactory } from "./kafkajs-internals.ts";
-import type { Api } from "./protocol/wire.ts";
+} from "#core/kafka/broker-connection.ts";
+import type { ConnectionFactory } from "#core/kafka/kafkajs-internals.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
+import type { Clock, Logger } from "#core/runtime.ts";
 
 /**
  * A broker works on one request of a connection at a time, so a fetch that waits for records or a

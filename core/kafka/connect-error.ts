@@ -1,6 +1,6 @@
 /** Translates what goes wrong before a broker takes requests: name, port, TLS, login. */
-import { BackupError, isBackupError } from "../errors.ts";
-import { kafkaError } from "./kafka-errors.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
+import { kafkaError } from "#core/kafka/kafka-errors.ts";
 
 /** Node's and OpenSSL's codes for a server certificate that we do not accept. */
 const certificateCodes = new Set([

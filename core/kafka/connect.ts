@@ -1,22 +1,21 @@
 /** Makes a `Cluster` over kafkajs's connections. */
 import type { SASLOptions } from "kafkajs";
-import { BackupError } from "../errors.ts";
-import type { Clock, Logger } from "../runtime.ts";
-import { type BrokerAddress, connectTimeoutMs } from "./broker-connection.ts";
-import { BrokerConnections } from "./broker-connections.ts";
-import type { Cluster } from "./cluster.ts";
-import { type ClusterConfig, clientIdDefault } from "./cluster-config.ts";
-import { Fetcher } from "./fetch-requests.ts";
-import { committedOffsets } from "./group-requests.ts";
-import { connectionFactory } from "./kafkajs-internals.ts";
+import { BackupError } from "#core/errors.ts";
+import { type BrokerAddress, connectTimeoutMs } from "#core/kafka/broker-connection.ts";
+import { BrokerConnections } from "#core/kafka/broker-connections.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import { type ClusterConfig, clientIdDefault } from "#core/kafka/cluster-config.ts";
+import { Fetcher } from "#core/kafka/fetch-requests.ts";
+import { committedOffsets } from "#core/kafka/group-requests.ts";
+import { connectionFactory } from "#core/kafka/kafkajs-internals.ts";
 import {
   endOffsetOfEpoch,
   listOffsets,
   logEndOffset,
   openTransactions,
-} from "./partition-requests.ts";
-import { initProducerId, Producer } from "./produce-requests.ts";
-import { retryBudgetMsDefault, Session } from "./session.ts";
+} from "#core/kafka/partition-requests.ts";
+import { initProducerId, Producer } from "#core/kafka/produce-requests.ts";
+import { retryBudgetMsDefault, Session } from "#core/kafka/session.ts";
 import {
   alterTopicSettings,
   createTopics,
@@ -24,7 +23,8 @@ import {
   describeTopics,
   topicSettings,
   validateNewTopic,
-} from "./topic-requests.ts";
+} from "#core/kafka/topic-requests.ts";
+import type { Clock, Logger } from "#core/runtime.ts";
 
 export interface ConnectDeps {
   readonly clock: Clock;

@@ -1,11 +1,11 @@
 /** Fetches from leaders, and follows a leader's change where the log that was read is intact. */
-import { BackupError } from "../errors.ts";
-import { requestTimeoutMs } from "./broker-connection.ts";
-import type { FetchedPartition, FetchRequest } from "./cluster.ts";
-import { kafkaErrorName } from "./kafka-errors.ts";
-import { endOffsetOfEpoch, partitionError } from "./partition-requests.ts";
-import { type FetchResponse, fetch as fetchApi } from "./protocol/fetch.ts";
-import type { Session } from "./session.ts";
+import { BackupError } from "#core/errors.ts";
+import { requestTimeoutMs } from "#core/kafka/broker-connection.ts";
+import type { FetchedPartition, FetchRequest } from "#core/kafka/cluster.ts";
+import { kafkaErrorName } from "#core/kafka/kafka-errors.ts";
+import { endOffsetOfEpoch, partitionError } from "#core/kafka/partition-requests.ts";
+import { type FetchResponse, fetch as fetchApi } from "#core/kafka/protocol/fetch.ts";
+import type { Session } from "#core/kafka/session.ts";
 
 /** A broker that has not heard of the newest epoch yet hears of it within this many pauses. */
 const unknownEpochAttemptsMax = 5;

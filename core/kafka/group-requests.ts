@@ -1,12 +1,12 @@
 /** Committed offsets of consumer groups. */
-import { type BackupError, isBackupError } from "../errors.ts";
-import { addressOf, type BrokerAddress } from "./broker-connection.ts";
-import type { CommittedOffsets } from "./cluster.ts";
-import { kafkaError } from "./kafka-errors.ts";
-import { findCoordinator } from "./protocol/find-coordinator.ts";
-import { listGroups } from "./protocol/list-groups.ts";
-import { type OffsetFetchResponse, offsetFetch } from "./protocol/offset-fetch.ts";
-import type { Session } from "./session.ts";
+import { type BackupError, isBackupError } from "#core/errors.ts";
+import { addressOf, type BrokerAddress } from "#core/kafka/broker-connection.ts";
+import type { CommittedOffsets } from "#core/kafka/cluster.ts";
+import { kafkaError } from "#core/kafka/kafka-errors.ts";
+import { findCoordinator } from "#core/kafka/protocol/find-coordinator.ts";
+import { listGroups } from "#core/kafka/protocol/list-groups.ts";
+import { type OffsetFetchResponse, offsetFetch } from "#core/kafka/protocol/offset-fetch.ts";
+import type { Session } from "#core/kafka/session.ts";
 
 type GroupOffsets = CommittedOffsets["groups"][number];
 type GroupResult = GroupOffsets | CommittedOffsets["failed"][number];

@@ -1,5 +1,8 @@
-/** Kafka's error codes (https://kafka.apache.org/protocol#protocol_error_codes) and what they mean to us. */
-import { BackupError, type ErrorName, type ErrorOptions } from "../errors.ts";
+/**
+ * Kafka's error codes (https://kafka.apache.org/protocol#protocol_error_codes) and what they mean
+ * to us.
+ */
+import { BackupError, type ErrorName, type ErrorOptions } from "#core/errors.ts";
 
 type Row = readonly [code: number, name: string, retriable?: "retriable"];
 

@@ -8,8 +8,8 @@
  */
 import type { Socket } from "node:net";
 import { Kafka, logLevel, type SASLOptions } from "kafkajs";
-import type { Logger } from "../runtime.ts";
-import type { VersionRange } from "./protocol/api-versions.ts";
+import type { VersionRange } from "#core/kafka/protocol/api-versions.ts";
+import type { Logger } from "#core/runtime.ts";
 
 export interface TransportOptions {
   readonly clientId: string;

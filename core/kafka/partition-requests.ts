@@ -1,17 +1,17 @@
 /** Requests about single partitions, sent to their leaders: offsets, epochs, transactions. */
-import { BackupError, isRetryable } from "../errors.ts";
-import { addressOf } from "./broker-connection.ts";
-import type { Cluster, OffsetSpec, OpenTransaction, TopicPartition } from "./cluster.ts";
-import { kafkaError, kafkaErrorName } from "./kafka-errors.ts";
-import { describeProducers } from "./protocol/describe-producers.ts";
+import { BackupError, isRetryable } from "#core/errors.ts";
+import { addressOf } from "#core/kafka/broker-connection.ts";
+import type { Cluster, OffsetSpec, OpenTransaction, TopicPartition } from "#core/kafka/cluster.ts";
+import { kafkaError, kafkaErrorName } from "#core/kafka/kafka-errors.ts";
+import { describeProducers } from "#core/kafka/protocol/describe-producers.ts";
 import {
   earliestTimestamp,
   type ListOffsetsRequest,
   latestTimestamp,
   listOffsets as listOffsetsApi,
-} from "./protocol/list-offsets.ts";
-import { offsetForLeaderEpoch } from "./protocol/offset-for-leader-epoch.ts";
-import type { Leader, Session } from "./session.ts";
+} from "#core/kafka/protocol/list-offsets.ts";
+import { offsetForLeaderEpoch } from "#core/kafka/protocol/offset-for-leader-epoch.ts";
+import type { Leader, Session } from "#core/kafka/session.ts";
 
 type ListedOffset = Awaited<ReturnType<Cluster["listOffsets"]>>[number];
 

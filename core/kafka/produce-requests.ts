@@ -1,10 +1,10 @@
 /** Sends record batches, in call order per partition, each once. */
-import { requestTimeoutMs } from "./broker-connection.ts";
-import type { ProduceAnswer, ProduceRequest, TopicPartition } from "./cluster.ts";
-import { isRetriableCode, kafkaError, kafkaErrorName } from "./kafka-errors.ts";
-import { initProducerId as initProducerIdApi } from "./protocol/init-producer-id.ts";
-import { type ProduceResponse, produce as produceApi } from "./protocol/produce.ts";
-import type { Session } from "./session.ts";
+import { requestTimeoutMs } from "#core/kafka/broker-connection.ts";
+import type { ProduceAnswer, ProduceRequest, TopicPartition } from "#core/kafka/cluster.ts";
+import { isRetriableCode, kafkaError, kafkaErrorName } from "#core/kafka/kafka-errors.ts";
+import { initProducerId as initProducerIdApi } from "#core/kafka/protocol/init-producer-id.ts";
+import { type ProduceResponse, produce as produceApi } from "#core/kafka/protocol/produce.ts";
+import type { Session } from "#core/kafka/session.ts";
 
 export class Producer {
   readonly #session: Session;

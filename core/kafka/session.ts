@@ -1,17 +1,21 @@
 /** What all requests to a cluster share: its brokers, its partitions' leaders, and repeating. */
-import { BackupError, isBackupError, isRetryable } from "../errors.ts";
-import type { Clock, Logger } from "../runtime.ts";
-import { addressOf, type BrokerAddress, type BrokerConnection } from "./broker-connection.ts";
-import type { BrokerConnections, Lane } from "./broker-connections.ts";
-import type { TopicPartition } from "./cluster.ts";
-import { kafkaError } from "./kafka-errors.ts";
+import { BackupError, isBackupError, isRetryable } from "#core/errors.ts";
+import {
+  addressOf,
+  type BrokerAddress,
+  type BrokerConnection,
+} from "#core/kafka/broker-connection.ts";
+import type { BrokerConnections, Lane } from "#core/kafka/broker-connections.ts";
+import type { TopicPartition } from "#core/kafka/cluster.ts";
+import { kafkaError } from "#core/kafka/kafka-errors.ts";
 import {
   type MetadataRequest,
   type MetadataResponse,
   type MetadataTopic,
   metadata,
-} from "./protocol/metadata.ts";
-import type { Api } from "./protocol/wire.ts";
+} from "#core/kafka/protocol/metadata.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
+import type { Clock, Logger } from "#core/runtime.ts";
 
 /** Longer than a broker's session (9 s) and the election after it, as in a rolling restart. */
 export const retryBudgetMsDefault = 30_000;

@@ -1,17 +1,22 @@
 /** Topics and their settings, and the ACLs. */
-import type { BackupError } from "../errors.ts";
-import { type BrokerConnection, requestTimeoutMs } from "./broker-connection.ts";
-import type { NewTopic, SettingChange, TopicDescription, TopicSetting } from "./cluster.ts";
-import { kafkaError, kafkaErrorName } from "./kafka-errors.ts";
+import type { BackupError } from "#core/errors.ts";
+import { type BrokerConnection, requestTimeoutMs } from "#core/kafka/broker-connection.ts";
+import type {
+  NewTopic,
+  SettingChange,
+  TopicDescription,
+  TopicSetting,
+} from "#core/kafka/cluster.ts";
+import { kafkaError, kafkaErrorName } from "#core/kafka/kafka-errors.ts";
 import {
   type CreateTopicsResponse,
   createTopics as createTopicsApi,
-} from "./protocol/create-topics.ts";
-import { describeAcls as describeAclsApi } from "./protocol/describe-acls.ts";
-import { describeConfigs } from "./protocol/describe-configs.ts";
-import { incrementalAlterConfigs } from "./protocol/incremental-alter-configs.ts";
-import { type MetadataTopic, metadata } from "./protocol/metadata.ts";
-import { type Session, topicError } from "./session.ts";
+} from "#core/kafka/protocol/create-topics.ts";
+import { describeAcls as describeAclsApi } from "#core/kafka/protocol/describe-acls.ts";
+import { describeConfigs } from "#core/kafka/protocol/describe-configs.ts";
+import { incrementalAlterConfigs } from "#core/kafka/protocol/incremental-alter-configs.ts";
+import { type MetadataTopic, metadata } from "#core/kafka/protocol/metadata.ts";
+import { type Session, topicError } from "#core/kafka/session.ts";
 
 /** How long the controller may take to create topics. */
 const createTimeoutMs = 30_000;

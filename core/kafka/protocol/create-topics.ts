@@ -1,5 +1,5 @@
-import type { NewTopic } from "../cluster.ts";
-import type { Api } from "./wire.ts";
+import type { NewTopic } from "#core/kafka/cluster.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 export interface CreateTopicsResponse {
   readonly throttleTimeMs: number;

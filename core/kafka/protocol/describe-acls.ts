@@ -1,7 +1,8 @@
-import { aclOperations } from "./acl-operations.ts";
-import type { Api } from "./wire.ts";
+import { aclOperations } from "#core/kafka/protocol/acl-operations.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
-// By their numbers in org.apache.kafka.common.resource and .acl.AclPermissionType; 1 stands for any in a filter.
+// By their numbers in org.apache.kafka.common.resource and .acl.AclPermissionType; 1 stands for
+// any in a filter.
 const any = 1;
 const resourceTypes = [
   ...["UNKNOWN", "ANY", "TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID"],

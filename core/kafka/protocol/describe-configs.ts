@@ -1,5 +1,5 @@
-import type { TopicSetting } from "../cluster.ts";
-import type { Api } from "./wire.ts";
+import type { TopicSetting } from "#core/kafka/cluster.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 /** ResourceType of Kafka's configuration requests. */
 export const topicResource = 2;

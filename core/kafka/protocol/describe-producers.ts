@@ -1,5 +1,5 @@
-import type { TopicPartition } from "../cluster.ts";
-import type { Api } from "./wire.ts";
+import type { TopicPartition } from "#core/kafka/cluster.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 export interface DescribeProducersResponse {
   readonly throttleTimeMs: number;

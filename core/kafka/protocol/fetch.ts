@@ -1,5 +1,5 @@
-import type { AbortedTransaction, FetchRequest } from "../cluster.ts";
-import type { Api } from "./wire.ts";
+import type { AbortedTransaction, FetchRequest } from "#core/kafka/cluster.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 export interface FetchResponse {
   readonly throttleTimeMs: number;

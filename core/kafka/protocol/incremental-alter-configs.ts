@@ -1,6 +1,6 @@
-import type { SettingChange } from "../cluster.ts";
-import { topicResource } from "./describe-configs.ts";
-import type { Api } from "./wire.ts";
+import type { SettingChange } from "#core/kafka/cluster.ts";
+import { topicResource } from "#core/kafka/protocol/describe-configs.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 /** AlterConfigOp of KIP-339. */
 const operations = { set: 0, delete: 1 } as const;

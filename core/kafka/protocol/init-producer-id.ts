@@ -1,4 +1,4 @@
-import type { Api } from "./wire.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 /** Only transactions have a timeout; the broker checks nothing without a transactional id. */
 const noTransactionTimeoutMs = 0x7fffffff;

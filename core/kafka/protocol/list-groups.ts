@@ -1,4 +1,4 @@
-import type { Api } from "./wire.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 /**
  * A broker lists the groups that it coordinates.

@@ -1,4 +1,4 @@
-import type { Api } from "./wire.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 /** Timestamps with a meaning of their own. */
 export const latestTimestamp = -1n;

@@ -1,5 +1,5 @@
-import { operationsIn } from "./acl-operations.ts";
-import type { Api } from "./wire.ts";
+import { operationsIn } from "#core/kafka/protocol/acl-operations.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 export interface MetadataRequest {
   /** null for all that the credentials may see. */

@@ -1,4 +1,4 @@
-import type { Api } from "./wire.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 export interface OffsetFetchResponse {
   readonly throttleTimeMs: number;

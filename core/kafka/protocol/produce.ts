@@ -1,5 +1,5 @@
-import type { ProduceRequest } from "../cluster.ts";
-import type { Api } from "./wire.ts";
+import type { ProduceRequest } from "#core/kafka/cluster.ts";
+import type { Api } from "#core/kafka/protocol/wire.ts";
 
 export interface ProduceResponse {
   readonly throttleTimeMs: number;

@@ -45,7 +45,7 @@ function fetchRequest(topic: string, changes: Partial<FetchRequest> = {}): Fetch
 }
 
 describe("a broker that dies", () => {
-  test("fails all produce requests in flight at once, and takes new ones when it is back", async () => {
+  test("fails all produce requests in flight at once, and takes new ones once back", async () => {
     const topic = await createTopic(cluster);
     await produceTo(topic, batchOf(1));
     // The broker is stopped first, so that none of the five can be answered.

@@ -138,7 +138,7 @@ describe("TLS", () => {
     });
   });
 
-  test("to a listener without it, and none to one with it, are told apart from a dead broker", async () => {
+  test("to a listener without it, and none to one with it, are told from a dead broker", async () => {
     const plain = { bootstrap_servers: [kafka.bootstrapServers] };
     const withTls = { ...plain, security_protocol: "SSL", ssl_ca: kafka.certificates!.ca } as const;
     expect(await failureOf(withTls)).toMatchObject({
