@@ -173,7 +173,7 @@ public class MakeTraffic {
   private static void times(String topic) throws Exception {
     Random random = new Random(13);
     List<Future<RecordMetadata>> sent = new ArrayList<>();
-    try (var producer = producer("batch.size", 4_000, "compression.type", "lz4")) {
+    try (var producer = producer("batch.size", 64_000, "compression.type", "lz4")) {
       for (int i = 0; i < 4_000; i++) {
         long time = 1_700_000_000_000L + i * 10L + random.nextInt(400) - 200;
         sent.add(producer.send(record(topic, 0, time, utf8("k" + i), utf8("value " + i))));
