@@ -1,0 +1,206 @@
+/** The commands that read and prune a backup, run in this process on a folder of its own. */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { parse } from "yaml";
+import type { Io } from "#cli/io.ts";
+import { run } from "#cli/main.ts";
+import { exitCodes } from "#core/errors.ts";
+import { openFilesystem } from "#core/storage/filesystem.ts";
+import { collect } from "#test/support/collect.ts";
+import { syntheticBackup, syntheticBatches } from "#test/support/synthetic-backup.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kafka-backup-inspect-"));
+  const backup = syntheticBackup(await openFilesystem(folder), "nightly");
+  await backup.addRun({
+    partitions: [
+      { segments: [syntheticBatches(0n, 3)] },
+      { topic: "payments", segments: [syntheticBatches(5n, 1)] },
+    ],
+  });
+  await backup.addRun({
+    partitions: [
+      {
+        startOffset: 9n,
+        gaps: [{ from_offset: 9n, to_offset: 20n }],
+        segments: [syntheticBatches(20n, 2)],
+      },
+    ],
+  });
+});
+
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function cli(...argv: string[]) {
+  const written = { stdout: "", stderr: "" };
+  const stream = (name: keyof typeof written) => ({
+    write: (text: string) => {
+      written[name] += text;
+    },
+  });
+  const io: Io = {
+    stdout: stream("stdout"),
+    stderr: stream("stderr"),
+    env: {},
+    onSignal: () => () => {},
+    exitNow: () => {},
+  };
+  const exitCode = await run(argv, io);
+  return { exitCode, ...written };
+}
+
+const at = (command: string, backupId = "nightly") => [
+  command,
+  "--path",
+  folder,
+  "--backup-id",
+  backupId,
+];
+
+async function segmentPaths(): Promise<string[]> {
+  const storage = await openFilesystem(folder);
+  const keys = (await collect(storage.list("nightly/topics/"))).map(({ key }) => key);
+  return keys.filter((key) => key.endsWith(".zst")).map((key) => join(folder, key));
+}
+
+test("list shows each backup with what it holds, as a table and as data", async () => {
+  const table = await cli("list", "--path", folder);
+  expect(table).toMatchObject({ exitCode: exitCodes.done, stderr: "" });
+  expect(table.stdout).toMatch(/^backup +generation +runs/);
+  expect(table.stdout).toMatch(/^nightly +2 +2 +2 +2 +18 /m);
+  const json = await cli("list", "--path", folder, "--format", "json");
+  expect(JSON.parse(json.stdout)).toMatchObject([{ backup_id: "nightly", record_count: 18 }]);
+  const yaml = await cli("list", "--path", folder, "--format", "yaml");
+  expect(parse(yaml.stdout)).toEqual(
+    JSON.parse(json.stdout).map((entry: object) => ({ ...entry, age_ms: expect.any(Number) })),
+  );
+});
+
+test("list of an empty place says so, and is done", async () => {
+  const { exitCode, stdout } = await cli("list", "--path", join(folder, "nothing"));
+  expect(exitCode).toBe(exitCodes.done);
+  expect(stdout).toContain("There are no backups in ");
+});
+
+test("list ends with 13 where a backup cannot be read, and still shows the others", async () => {
+  await syntheticBackup(await openFilesystem(folder), "other").addRun({
+    partitions: [{ segments: [syntheticBatches(0n, 1)] }],
+  });
+  await writeFile(join(folder, "other/manifests/00000001.json"), "{}");
+  const { exitCode, stdout } = await cli("list", "--path", folder);
+  expect(exitCode).toBe(exitCodes.damaged);
+  expect(stdout).toMatch(/^nightly +2 /m);
+  expect(stdout).toMatch(/^other +damaged/m);
+});
+
+test("describe shows ranges, gaps, sizes and runs", async () => {
+  const { exitCode, stdout } = await cli(...at("describe"));
+  expect(exitCode).toBe(exitCodes.done);
+  expect(stdout).toMatch(/^restorable until: 2026-01-31T13:00:00.000Z$/m);
+  expect(stdout).toMatch(/^stored: .*\(\d.*x\), 3 segments$/m);
+  expect(stdout).toMatch(/^orders +0 +1 +15 +0-8, 20-25 /m);
+  expect(stdout).toMatch(/^orders +0 +1 +9 +19 +retention /m);
+  expect(stdout).toMatch(/^run-/m);
+});
+
+test("describe of an older generation and of fewer runs", async () => {
+  const { stdout } = await cli(
+    ...at("describe"),
+    ...["--generation", "1", "--runs", "0", "--format", "json"],
+  );
+  expect(JSON.parse(stdout)).toMatchObject({ generation: 1, runs: [], gap_count: 0 });
+});
+
+test("validate ends with 0 for a sound backup, at both levels", async () => {
+  const shallow = await cli(...at("validate"));
+  expect(shallow.exitCode).toBe(exitCodes.done);
+  expect(shallow.stdout).toContain("is SOUND at the shallow level");
+  expect(shallow.stdout).toContain("INFO offsets_gap: orders-0 at offset 9");
+  const deep = await cli(...at("validate"), "--deep", "--format", "json");
+  expect(deep.exitCode).toBe(exitCodes.done);
+  expect(JSON.parse(deep.stdout)).toMatchObject({
+    status: "sound",
+    level: "deep",
+    checked: { segments: 3, records: 18 },
+  });
+});
+
+test("validate --deep ends with 13 for a flipped bit, and says where and what to do", async () => {
+  const [path] = await segmentPaths();
+  const body = await readFile(path!);
+  body[body.length - 1]! ^= 1;
+  await writeFile(path!, body);
+  expect((await cli(...at("validate"))).exitCode).toBe(exitCodes.done);
+  const { exitCode, stdout } = await cli(...at("validate"), "--deep");
+  expect(exitCode).toBe(exitCodes.damaged);
+  expect(stdout).toContain("ERROR frame_damaged: orders-0 at offset 0");
+  expect(stdout).toContain("remedy: Bring back an older version of the object");
+  expect(stdout).toContain("is DAMAGED at the deep level");
+});
+
+test("validate ends with 13 for a missing segment", async () => {
+  const [path] = await segmentPaths();
+  await rm(path!);
+  const { exitCode, stdout } = await cli(...at("validate"), "--format", "json");
+  expect(exitCode).toBe(exitCodes.damaged);
+  expect(JSON.parse(stdout).findings).toContainEqual(
+    expect.objectContaining({ code: "segment_missing", topic: "orders", offset: 0 }),
+  );
+});
+
+test("C3: prune lists orphans, and removes them only with --execute and past the grace time", async () => {
+  const orphan = join(
+    folder,
+    "nightly/topics/orders/partition=0/segment-00000000000000000099-dead.zst",
+  );
+  await writeFile(orphan, "never finished");
+  const prune = (...more: string[]) => cli(...at("prune"), "--orphans", ...more);
+  const young = await prune("--execute");
+  expect(young.exitCode).toBe(exitCodes.done);
+  expect(young.stdout).toMatch(/-dead\.zst +segment +14 B .* kept, too young$/m);
+  const dry = await prune("--grace", "0s");
+  expect(dry.stdout).toMatch(/-dead\.zst .* would be removed$/m);
+  expect(dry.stdout).toContain("Add --execute to remove them.");
+  expect(await readFile(orphan, "utf8")).toBe("never finished");
+  const executed = await prune("--grace", "0s", "--execute", "--format", "json");
+  expect(JSON.parse(executed.stdout).counts).toMatchObject({ removed: { objects: 1, bytes: 14 } });
+  await expect(readFile(orphan)).rejects.toMatchObject({ code: "ENOENT" });
+  expect((await prune()).stdout).toMatch(/^Backup nightly has no orphans/);
+});
+
+test("a backup that does not exist ends each command with 10, and nothing on stdout", async () => {
+  for (const command of [at("describe", "no"), at("validate", "no"), at("prune", "no")]) {
+    const orphans = command[0] === "prune" ? ["--orphans"] : [];
+    const result = await cli(...command, ...orphans);
+    expect(result, command[0]!).toMatchObject({ exitCode: exitCodes.notFound, stdout: "" });
+    expect(result.stderr).toContain("BackupNotFoundError");
+  }
+});
+
+test("S2: a backup id that reaches outside is a usage error", async () => {
+  for (const id of ["../nightly", "a/b", "snapshots", ".."]) {
+    expect((await cli(...at("describe", id))).exitCode, id).toBe(exitCodes.usage);
+    expect((await cli(...at("validate", id))).exitCode, id).toBe(exitCodes.usage);
+    expect((await cli(...at("prune", id), "--orphans")).exitCode, id).toBe(exitCodes.usage);
+  }
+});
+
+test("wrong options are usage errors that name the option", async () => {
+  const wrong = [
+    { argv: at("prune"), names: "--orphans" },
+    { argv: [...at("prune"), "--orphans", "--grace", "soon"], names: "--grace" },
+    { argv: [...at("describe"), "--generation", "0"], names: "--generation" },
+    { argv: [...at("describe"), "--runs", "few"], names: "--runs" },
+    { argv: ["validate", "--path", folder], names: "--backup-id" },
+    { argv: ["list"], names: "--path" },
+  ];
+  for (const { argv, names } of wrong) {
+    const { exitCode, stderr } = await cli(...argv);
+    expect(exitCode, argv.join(" ")).toBe(exitCodes.usage);
+    expect(stderr).toContain(names);
+  }
+});
