@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDir, runToEnd, withInstallLock } from "#local/processes.ts";
-import { requireJava, requireMaven } from "#local/requirements.ts";
+import { requireJava, requireMaven } from "#local/requirements.mjs";
 
 export const kafkaVersion = "4.2.0";
 

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePort, runToEnd } from "#local/processes.ts";
-import { requireOpenssl } from "#local/requirements.ts";
+import { requireOpenssl } from "#local/requirements.mjs";
 
 export interface KafkaListener {
   /** Upper-case letters and digits; names the listener in the broker's settings. */

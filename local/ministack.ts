@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cacheDir, freePort, runToEnd, startProcess, withInstallLock } from "./processes.ts";
-import { requirePython } from "./requirements.ts";
+import { requirePython } from "./requirements.mjs";
 
 export const ministackVersion = "1.5.33";
 /** `cryptography` is what its JWT authorizer and its IAM signatures need. */

@@ -1,0 +1,54 @@
+/**
+ * Makes a fresh checkout ready: checks what must be on the machine, then installs the node
+ * modules, a current Node among them. Runs before `npm test`, `npm run demo` and `npm run bench`
+ * on whatever Node started npm, so it is plain JavaScript and needs no module.
+ *
+ *   node scripts/prepare.mjs REQUIREMENT...     java maven python openssl
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
+import {
+  missingJava,
+  missingMaven,
+  missingOpenssl,
+  missingPython,
+} from "../local/requirements.mjs";
+
+const nodeMajorMin = 20;
+
+/** @type {Record<string, () => Promise<string | undefined>>} */
+const checks = {
+  java: missingJava,
+  maven: missingMaven,
+  python: missingPython,
+  openssl: missingOpenssl,
+};
+
+/** @returns {string | undefined} */
+function oldNode() {
+  const { node } = process.versions;
+  if (Number(node.split(".")[0]) >= nodeMajorMin) return undefined;
+  return `Node ${nodeMajorMin} or later is needed to install the rest: this is ${node}.`;
+}
+
+/** npm writes the hidden lockfile last, when an installation is complete. */
+function isInstalled() {
+  const installed = "node_modules/.package-lock.json";
+  if (!existsSync(installed)) return false;
+  return statSync(installed).mtimeMs >= statSync("package-lock.json").mtimeMs;
+}
+
+const names = process.argv.slice(2);
+const missing = [oldNode(), ...(await Promise.all(names.map((name) => checks[name]?.())))];
+const lines = missing.filter((line) => line !== undefined);
+if (lines.length > 0) {
+  for (const line of lines) console.error(line);
+  process.exit(1);
+}
+if (!isInstalled()) {
+  console.error("Installing node modules (once) ...");
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (npm.status !== 0) process.exit(npm.status ?? 1);
+}
