@@ -7,10 +7,9 @@ const sizePattern = /^(\d{1,15})(KiB|MiB|GiB)?$/;
 
 /** Bytes: a whole number, or a string with a binary unit (`128MiB`). */
 export function byteSize(min: number, max: number) {
+  const error = "must be a number of bytes, or a whole number with KiB, MiB or GiB, e.g. 128MiB";
   return z
-    .union([z.int(), z.string().regex(sizePattern)], {
-      error: "must be a number of bytes, or a whole number with KiB, MiB or GiB, e.g. 128MiB",
-    })
+    .union([z.int(), z.string().regex(sizePattern, error)], { error })
     .transform(bytesOf)
     .refine((bytes) => bytes >= min && bytes <= max, {
       error: `must be between ${sizeText(min)} and ${sizeText(max)}`,

@@ -88,7 +88,8 @@ export function readYaml(text: string, env: Environment): YamlFile {
     // Compares each key with each other; `mappingOf` does it in linear time.
     uniqueKeys: false,
     prettyErrors: false,
-    logLevel: "silent",
+    // `silent` would also keep quiet about further documents.
+    logLevel: "error",
   });
   const reader: Reader = {
     anchors: new Map(),
@@ -207,9 +208,14 @@ function itemOf(reader: Reader, item: unknown, path: Path, depth: number): unkno
 }
 
 function placedValue(reader: Reader, node: unknown, path: Path, depth: number): unknown {
-  const hasText = isAlias(node) || isMap(node) || isSeq(node) || (isScalar(node) && node.source);
-  if (hasText) reader.values.set(pathKey(path), placeAt(reader.lines, startOf(node as Node)));
+  if (isAlias(node) || isMap(node) || isSeq(node) || hasText(node))
+    reader.values.set(pathKey(path), placeAt(reader.lines, startOf(node as Node)));
   return plainOf(reader, node, path, depth + 1);
+}
+
+/** Whether there is something to point at: an empty plain scalar lies somewhere behind its key. */
+function hasText(node: unknown): boolean {
+  return isScalar(node) && (node.type !== "PLAIN" || (node.source ?? "") !== "");
 }
 
 function scalarOf(reader: Reader, value: unknown, at: number, path: Path): unknown {
