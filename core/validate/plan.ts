@@ -3,16 +3,8 @@
  * offsets of each lineage, and hands out each segment to be looked at.
  */
 import { z } from "zod";
-import type {
-  Manifest,
-  ObjectReference,
-  RunDocument,
-  RunEntry,
-  RunList,
-} from "#core/catalog/manifest.ts";
-import { readAhead } from "#core/catalog/read-ahead.ts";
+import type { Manifest, RunList } from "#core/catalog/manifest.ts";
 import { runCountOf } from "#core/describe/list.ts";
-import { isBackupError } from "#core/errors.ts";
 import type { Deadline } from "#core/runtime.ts";
 import { inBackup } from "#core/storage/keys.ts";
 import {
@@ -26,19 +18,18 @@ import {
   progressOf,
 } from "#core/validate/continuity.ts";
 import { FindingLog, type LoggedFindings } from "#core/validate/finding-log.ts";
-import { type Finding, finding, validationLevels } from "#core/validate/findings.ts";
+import {
+  type Finding,
+  type FindingCode,
+  finding,
+  validationLevels,
+} from "#core/validate/findings.ts";
 import type { ValidationItem } from "#core/validate/item.ts";
 import type { BackupReader, ManifestHistory } from "#core/validate/manifest-history.ts";
+import { contradiction, type RunPart, readRunParts } from "#core/validate/run-parts.ts";
 
-/** Run documents read ahead, each with its cluster.json: some 100 KB a run. */
-const runsReadAhead = 16;
-/** Run lists read ahead. Parsed, a list takes about four times its bytes. */
-const listsReadAhead = 16;
-const listBytesReadAhead = 16 * 1024 * 1024;
-
+/** How far a plan has come. A run that commits meanwhile does no harm: runs are only added. */
 export const validationCursor = z.object({
-  /** Of the manifest that is validated; it stays the same when a run commits meanwhile. */
-  generation: z.int().min(1),
   runs_planned: z.int().min(0),
   /** False where a document was damaged, so that totals cannot add up. */
   is_complete: z.boolean(),
@@ -109,17 +100,13 @@ class Planner {
   }
 
   async plan(deadline: Deadline): Promise<ValidationPlan> {
-    const limits = {
-      bytesOf: ({ reference }: RunPart) => reference?.bytes ?? 0,
-      bytesMax: listBytesReadAhead,
-      countMax: listsReadAhead,
-    };
-    const parts = readAhead(this.#parts(), limits, (part) => this.#readList(part));
-    for await (const { item: part, result: list } of parts) {
+    const skipped = this.#request.cursor?.runs_planned ?? 0;
+    const parts = this.#manifest ? readRunParts(this.#deps, this.#manifest, skipped) : [];
+    for await (const part of parts) {
       deadline.signal.throwIfAborted();
-      if (list !== undefined) await this.#followList(part, list);
-      else this.#isRunWhole &&= part.isReadable && part.reference === undefined;
-      if (!part.isLast) continue;
+      this.#logDocuments(part);
+      if (part.list !== undefined) await this.#followList(part.key, part.list);
+      if (part.runsEnded === 0) continue;
       this.#finishRun(part);
       if (deadline.passed()) return this.#result("continue");
     }
@@ -127,114 +114,28 @@ class Planner {
     return this.#result("done");
   }
 
-  /** Each run list, and a part without a list for a run that has none. */
-  async *#parts(): AsyncGenerator<RunPart> {
-    const limits = { bytesOf: () => 0, bytesMax: 0, countMax: runsReadAhead };
-    const skipped = this.#request.cursor?.runs_planned ?? 0;
-    const runs = readAhead(this.#runs(skipped), limits, (run) => this.#readRun(run));
-    for await (const { item: run, result: document } of runs) {
-      const lists = document?.lists ?? [];
-      if (lists.length === 0) yield { run, isReadable: document !== undefined, isLast: true };
-      for (const [i, reference] of lists.entries()) {
-        yield { run, reference, isReadable: true, isLast: i === lists.length - 1 };
-      }
-    }
-  }
-
-  /** Reads one page after the other, so that a damaged one does not hide those after it. */
-  async *#runs(skipped: number): AsyncGenerator<RunEntry> {
-    const manifest = this.#manifest;
-    if (manifest === undefined) return;
-    let left = skipped;
-    for (const page of [...manifest.run_pages, undefined]) {
-      const part =
-        page === undefined
-          ? { ...manifest, run_pages: [] }
-          : { ...manifest, run_pages: [page], runs: [] };
-      const runCount = page?.run_count ?? manifest.runs.length;
-      if (runCount <= left) {
-        left -= runCount;
-        continue;
-      }
-      try {
-        for await (const run of this.#deps.catalog.runsOf(part)) {
-          if (left > 0) left--;
-          else yield run;
-        }
-      } catch (error) {
-        this.#runCount += runCount;
-        this.#documentFinding(error, page?.key ?? "");
-      }
-    }
-  }
-
-  async #readRun(run: RunEntry): Promise<RunDocument | undefined> {
-    const { catalog } = this.#deps;
-    const { backup_id } = this.#request;
-    const document = await this.#readDocument(run.run.key, () =>
-      catalog.readRunDocument(backup_id, run.run),
-    );
-    if (document === undefined) return undefined;
-    if (document.run_id !== run.run_id) {
-      this.#contradiction(run.run.key, `says that it is run ${document.run_id}`);
-    }
-    await this.#readDocument(document.cluster.key, () =>
-      catalog.readClusterDocument(backup_id, document.cluster),
-    );
-    return document;
-  }
-
-  async #readList({ run, reference }: RunPart): Promise<RunList | undefined> {
-    if (reference === undefined) return undefined;
-    const { catalog } = this.#deps;
-    const list = await this.#readDocument(reference.key, () =>
-      catalog.readRunList(this.#request.backup_id, reference),
-    );
-    if (list === undefined) return undefined;
-    if (list.run_id !== run.run_id || list.topic !== reference.topic) {
-      this.#contradiction(reference.key, `is of run ${list.run_id} and topic ${list.topic}`);
-    }
-    return list;
-  }
-
-  /** Undefined where the document is missing or damaged, which becomes a finding. */
-  async #readDocument<T>(key: string, read: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await read();
-    } catch (error) {
-      this.#documentFinding(error, key);
-      return undefined;
-    }
-  }
-
-  #documentFinding(error: unknown, key: string): void {
-    if (!isBackupError(error, "CorruptManifestError", "ObjectNotFoundError")) throw error;
-    const isMissing =
-      error.name === "ObjectNotFoundError" || isBackupError(error.cause, "ObjectNotFoundError");
-    const code = isMissing ? "document_missing" : "document_damaged";
-    this.#log.add(finding(code, error.message, { key: this.#rooted(key) }));
+  #logDocuments({ findings }: RunPart): void {
+    this.#log.add(...findings);
+    if (!findings.some(({ code }) => isUnread(code))) return;
     this.#isComplete = false;
+    this.#isRunWhole = false;
   }
 
-  #contradiction(key: string, problem: string): void {
-    const rooted = this.#rooted(key);
-    this.#log.add(finding("document_contradicts", `${rooted} ${problem}`, { key: rooted }));
-  }
-
-  async #followList(part: RunPart, list: RunList): Promise<void> {
+  async #followList(key: string, list: RunList): Promise<void> {
     const { backup_id, level } = this.#request;
     const { topic } = list;
     for (const { partition, lineage, topic_id, segments } of list.partitions) {
       const followed = this.#lineages.get(lineageKey(topic, partition, lineage));
-      const key = part.reference?.key ?? "";
+      const where = `lineage ${lineage} of ${topic}-${partition}`;
       if (followed === undefined) {
-        this.#contradiction(key, `has lineage ${lineage} of ${topic}-${partition}, unknown before`);
+        this.#log.add(contradiction(key, `has ${where}, which the manifest does not know`));
       } else if (followed.state.topic_id !== topic_id) {
-        this.#contradiction(key, `has topic id ${topic_id} for lineage ${lineage} of ${topic}`);
+        const recorded = `the manifest says ${followed.state.topic_id}`;
+        this.#log.add(contradiction(key, `has topic id ${topic_id} for ${where}, ${recorded}`));
       }
       for (const segment of segments) {
-        const key = this.#rooted(segment.key);
-        if (followed !== undefined) this.#logKnown(followSegment(followed, segment, key));
+        const segmentKey = inBackup(backup_id, segment.key);
+        if (followed !== undefined) this.#logKnown(followSegment(followed, segment, segmentKey));
         addTo(this.#runTotals, segment);
         this.#segmentCount += 1;
         await this.#onItem({ backup_id, level, topic, partition, lineage, segment });
@@ -242,15 +143,15 @@ class Planner {
     }
   }
 
-  #finishRun({ run }: RunPart): void {
-    if (this.#isRunWhole) {
-      const key = this.#rooted(run.run.key);
+  #finishRun({ run, runsEnded }: RunPart): void {
+    if (this.#isRunWhole && run !== undefined) {
+      const key = inBackup(this.#request.backup_id, run.run.key);
       const what = `the totals of run ${run.run_id}`;
       this.#log.add(...checkTotals(run.totals, this.#runTotals, what, { key }));
     }
     this.#runTotals = emptyTotals();
     this.#isRunWhole = true;
-    this.#runCount += 1;
+    this.#runCount += runsEnded;
   }
 
   #finishLineages(): void {
@@ -272,28 +173,19 @@ class Planner {
       is_complete: this.#isComplete,
       ...this.#log.result(),
     };
-    if (status === "done" || this.#manifest === undefined) return plan;
+    if (status === "done") return plan;
     const cursor = {
-      generation: this.#manifest.generation,
       runs_planned: (this.#request.cursor?.runs_planned ?? 0) + this.#runCount,
       is_complete: this.#isComplete,
       lineages: [...this.#lineages.values()].map(progressOf),
     };
     return { ...plan, cursor };
   }
-
-  #rooted(key: string): string {
-    return inBackup(this.#request.backup_id, key);
-  }
 }
 
-interface RunPart {
-  readonly run: RunEntry;
-  readonly reference?: ObjectReference & { readonly topic: string };
-  /** Whether the run's document could be read. */
-  readonly isReadable: boolean;
-  /** Of its run. */
-  readonly isLast: boolean;
+/** Then what the document names is unknown, and sums are not judged. */
+function isUnread(code: FindingCode): boolean {
+  return code === "document_missing" || code === "document_damaged";
 }
 
 function lineageKey(topic: string, partition: number, lineage: number): string {

@@ -122,6 +122,34 @@ test("runs that were moved to pages are planned, and a damaged page hides only i
   expect(items[0]!.segment.start_offset).toBe(768n);
 }, 60_000);
 
+test("damage that was read ahead is told once, in its place, and moves no cursor", async () => {
+  const backup = syntheticBackup();
+  for (let run = 0n; run < 513n; run++) {
+    await backup.addRun({ partitions: [{ segments: [syntheticBatches(3n * run, 1)] }] });
+  }
+  const { storage, backupId } = backup;
+  await storage.put(inBackup(backupId, "manifests/runs-00000001-00000256.json"), Buffer.from("{}"));
+  const newest = await backup.catalog.latestManifest(backupId);
+  const second = newest!.manifest.runs[1]!;
+  await storage.put(inBackup(backupId, second.run.key), Buffer.from("{}"));
+  const passed = { ...noDeadline, passed: () => true };
+  const call = (cursor?: ValidationCursor) =>
+    planOf(backup, { deadline: passed, ...(cursor === undefined ? {} : { cursor }) });
+
+  const page = await call();
+  expect(page.findings).toMatchObject([{ code: "document_damaged" }]);
+  expect(page.plan).toMatchObject({ segment_count: 0, cursor: { runs_planned: 256 } });
+  const first = await call(page.plan.cursor);
+  expect(first.plan).toMatchObject({ run_count: 1, segment_count: 1, findings: [] });
+  const damaged = await call(first.plan.cursor);
+  expect(damaged.plan).toMatchObject({ run_count: 1, segment_count: 0 });
+  expect(damaged.findings).toMatchObject([
+    { code: "document_damaged", key: inBackup(backupId, second.run.key) },
+  ]);
+  const rest = await planOf(backup, { cursor: damaged.plan.cursor! });
+  expect(rest.plan).toMatchObject({ run_count: 255, segment_count: 255, findings: [] });
+}, 60_000);
+
 test("offsets that a gap explains are told as a gap, and as nothing else", async () => {
   const backup = syntheticBackup();
   await backup.addRun({ partitions: [{ segments: [syntheticBatches(0n, 1)] }] });
