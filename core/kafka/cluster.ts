@@ -34,7 +34,10 @@ export interface Cluster {
   /** CreateTopics with validate_only: throws what `createTopics` would throw, creates nothing. */
   validateNewTopic(topic: NewTopic): Promise<void>;
 
-  /** IncrementalAlterConfigs (KIP-339): untouched settings stay as they are. */
+  /**
+   * IncrementalAlterConfigs (KIP-339): untouched settings stay as they are. Waits until every
+   * broker has the changes, and needs DescribeConfigs for that.
+   */
   alterTopicSettings(topic: string, changes: readonly SettingChange[]): Promise<void>;
 
   /** The same with validate_only: throws what `alterTopicSettings` would throw, alters nothing. */

@@ -13,7 +13,10 @@ import {
   createTopics as createTopicsApi,
 } from "#core/kafka/protocol/create-topics.ts";
 import { describeAcls as describeAclsApi } from "#core/kafka/protocol/describe-acls.ts";
-import { describeConfigs } from "#core/kafka/protocol/describe-configs.ts";
+import {
+  type DescribeConfigsResponse,
+  describeConfigs,
+} from "#core/kafka/protocol/describe-configs.ts";
 import { incrementalAlterConfigs } from "#core/kafka/protocol/incremental-alter-configs.ts";
 import { type MetadataTopic, metadata } from "#core/kafka/protocol/metadata.ts";
 import { type Session, topicError } from "#core/kafka/session.ts";
@@ -22,6 +25,12 @@ import { type Session, topicError } from "#core/kafka/session.ts";
 const createTimeoutMs = 30_000;
 const leaderPollMs = 50;
 const leaderNotAvailable = 5;
+/** How long the brokers may take to hear of changed settings. */
+const alterTimeoutMs = 30_000;
+const settingsPollMs = 20;
+/** A broker shows settings shortly before its logs go by them: it does both in one update. */
+const settingsSettleMs = 100;
+const requestTimedOut = 7;
 
 export async function describeTopics(
   session: Session,
@@ -50,19 +59,22 @@ export async function topicSettings(
   topics: readonly string[],
 ): Promise<Map<string, TopicSetting[]>> {
   return session.retrying(async () => {
-    const { results } = await session.anyBroker(describeConfigs, { topics });
-    for (const { errorCode, errorMessage, topic } of results) {
-      if (errorCode === 0) continue;
-      throw kafkaError({
-        code: errorCode,
-        what: `DescribeConfigs of topic ${topic}`,
-        message: errorMessage,
-        needs: `DescribeConfigs on topic ${topic}`,
-        details: { topic },
-      });
-    }
-    return new Map(results.map(({ topic, settings }) => [topic, settings]));
+    return settingsIn(await session.anyBroker(describeConfigs, { topics }));
   });
+}
+
+function settingsIn({ results }: DescribeConfigsResponse): Map<string, TopicSetting[]> {
+  for (const { errorCode, errorMessage, topic } of results) {
+    if (errorCode === 0) continue;
+    throw kafkaError({
+      code: errorCode,
+      what: `DescribeConfigs of topic ${topic}`,
+      message: errorMessage,
+      needs: `DescribeConfigs on topic ${topic}`,
+      details: { topic },
+    });
+  }
+  return new Map(results.map(({ topic, settings }) => [topic, settings]));
 }
 
 export async function alterTopicSettings(
@@ -86,6 +98,43 @@ export async function alterTopicSettings(
       details: { topic },
     });
   });
+  if (!validateOnly) await settingsEverywhere(session, topic, changes);
+}
+
+/**
+ * Waits until every broker has the changes: the controller answers before they have reached the
+ * others, and a leader that lags would still stamp, refuse or compact by the old ones.
+ */
+async function settingsEverywhere(
+  session: Session,
+  topic: string,
+  changes: readonly SettingChange[],
+): Promise<void> {
+  const giveUpAtMs = session.clock.monotonicMs() + alterTimeoutMs;
+  for (const address of session.nodes()) {
+    for (;;) {
+      const request = { topics: [topic] };
+      const answer = await session.connections.call(address, "admin", describeConfigs, request);
+      const [found] = settingsIn(answer).values();
+      const missing = changes.find((change) => !isMade(change, found));
+      if (missing === undefined) break;
+      if (session.clock.monotonicMs() > giveUpAtMs) {
+        const what = `setting ${missing.name} of topic ${topic} was changed, but not on every broker`;
+        throw kafkaError({ code: requestTimedOut, what, details: { topic } });
+      }
+      await session.clock.sleep(settingsPollMs, session.connections.signal);
+    }
+  }
+  await session.clock.sleep(settingsSettleMs, session.connections.signal);
+}
+
+function isMade(change: SettingChange, found: readonly TopicSetting[] = []): boolean {
+  const setting = found.find(({ name }) => name === change.name);
+  if (setting === undefined) return "delete" in change;
+  if ("delete" in change) return !setting.ofTopic;
+  // Brokers write lists without the spaces that they were set with.
+  const isSame = setting.value?.replaceAll(" ", "") === change.set.replaceAll(" ", "");
+  return setting.ofTopic && isSame;
 }
 
 export async function createTopics(session: Session, topics: readonly NewTopic[]): Promise<void> {
