@@ -32,6 +32,11 @@ export async function preflight(
   for (const planned of plan.topics) {
     const sourceClusterId = plan.stored.manifest.cluster_id;
     const check = { cluster, target, planned, request, sourceClusterId, nowMs };
+    const reason = target.hidden.get(planned.target_topic);
+    if (reason !== undefined) {
+      findings.push(hiddenTopic(planned.target_topic, reason));
+      continue;
+    }
     const existing = target.topics.get(planned.target_topic);
     const checked =
       existing === undefined
@@ -41,6 +46,16 @@ export async function preflight(
     if (checked.plan !== undefined) topics.push(checked.plan);
   }
   return { findings, topics };
+}
+
+function hiddenTopic(topic: string, reason: BackupError): Finding {
+  return {
+    severity: "error",
+    code: "describe-denied",
+    topic,
+    message: `whether it exists is not known: ${reason.message}`,
+    remedy: `Grant DESCRIBE on topic ${topic}, and CREATE if it is to be created.`,
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What the target cluster looks like before a restore touches it. Reads only. */
 import pLimit from "p-limit";
-import { isBackupError } from "#core/errors.ts";
+import { type BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster, TopicDescription, TopicSetting } from "#core/kafka/cluster.ts";
 
 /** Requests to the cluster under way at once; a broker queues 500 by default. */
@@ -24,6 +24,8 @@ export interface TargetCluster {
   readonly brokerIds: readonly number[];
   /** By name; those that do not exist are absent. */
   readonly topics: ReadonlyMap<string, TargetTopic>;
+  /** By name: why the credentials may not know whether the topic exists. */
+  readonly hidden: ReadonlyMap<string, BackupError>;
 }
 
 export async function readTarget(
@@ -31,8 +33,18 @@ export async function readTarget(
   names: readonly string[],
 ): Promise<TargetCluster> {
   const brokerIds = await cluster.brokerIds();
-  const descriptions = await cluster.describeTopics(names);
   const limit = pLimit(concurrentRequests);
+  const hidden = new Map<string, BackupError>();
+  const describe = async (name: string) => {
+    try {
+      return await cluster.describeTopics([name]);
+    } catch (error) {
+      if (!isBackupError(error, "AccessDeniedError")) throw error;
+      hidden.set(name, error);
+      return [];
+    }
+  };
+  const descriptions = (await Promise.all(names.map((name) => limit(describe, name)))).flat();
   const topics = await Promise.all(
     descriptions.map((description) => limit(readTopic, cluster, description)),
   );
@@ -40,6 +52,7 @@ export async function readTarget(
     clusterId: cluster.clusterId,
     brokerIds,
     topics: new Map(topics.map((topic) => [topic.description.name, topic])),
+    hidden,
   };
 }
 

@@ -35,3 +35,14 @@ export async function ownSettings(
     settings.filter(({ ofTopic }) => ofTopic).map(({ name, value }) => [name, value]),
   );
 }
+
+/** Sends one record of now, as somebody else's producer would. */
+export async function sendOne(cluster: Cluster, topic: string): Promise<void> {
+  const batch = syntheticBatch(0n, [{ value: "x", timestamp: BigInt(Date.now()) }]);
+  for (;;) {
+    const { error } = await cluster.produce({ topic, partition: 0, batch, timeoutMs: 10_000 });
+    if (error === "NONE") return;
+    // A leader is known shortly before it leads.
+    if (error !== "NOT_LEADER_OR_FOLLOWER") throw new Error(error);
+  }
+}

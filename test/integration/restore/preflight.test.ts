@@ -5,13 +5,9 @@ import { planRestore } from "#core/restore/plan.ts";
 import { preflight, refuseErrors } from "#core/restore/preflight.ts";
 import type { RestoreRequest } from "#core/restore/request.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
-import { ownSettings, recordsOfAge } from "#test/support/restore-on-kafka.ts";
+import { ownSettings, recordsOfAge, sendOne } from "#test/support/restore-on-kafka.ts";
 import { requestOf } from "#test/support/restore-requests.ts";
-import {
-  type SyntheticPartition,
-  syntheticBackup,
-  syntheticBatch,
-} from "#test/support/synthetic-backup.ts";
+import { type SyntheticPartition, syntheticBackup } from "#test/support/synthetic-backup.ts";
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -38,12 +34,6 @@ async function check(topic: string, { request, partitions, sourceConfig = {} }: 
 
 const codesOf = (findings: readonly Finding[]) =>
   findings.map(({ severity, code }) => `${severity} ${code}`);
-
-async function send(topic: string): Promise<void> {
-  const batch = syntheticBatch(0n, [{ value: "x", timestamp: BigInt(Date.now()) }]);
-  const { error } = await cluster.produce({ topic, partition: 0, batch, timeoutMs: 10_000 });
-  expect(error).toBe("NONE");
-}
 
 describe("R4: a target topic that does not exist", () => {
   test("is planned with the source's partition count and configuration", async () => {
@@ -86,14 +76,21 @@ describe("R4: a target topic that does not exist", () => {
       sourceConfig: {
         "confluent.placement.constraints": "{}",
         "leader.replication.throttled.replicas": "0:1",
-        "retention.ms": "1000",
+        "segment.bytes": "1048576",
       },
     });
-    expect(topics[0]?.config).toEqual({ "retention.ms": "1000" });
+    expect(topics[0]?.config).toEqual({ "segment.bytes": "1048576" });
     expect(codesOf(findings)).toEqual(["warning setting-dropped", "warning setting-dropped"]);
     const messages = findings.map(({ message }) => message).join("\n");
     expect(messages).toContain("confluent.placement.constraints");
     expect(messages).toContain("leader.replication.throttled.replicas=0:1");
+  });
+
+  test("that would delete what is restored at once is told of", async () => {
+    const sourceConfig = { "retention.ms": "3600000" };
+    const { findings, topics } = await check(randomName("preflight"), { sourceConfig });
+    expect(codesOf(findings)).toEqual(["warning retention-kept"]);
+    expect(topics[0]?.config).toEqual(sourceConfig);
   });
 
   test("gets as many replicas as there are brokers, and no more in sync", async () => {
@@ -148,7 +145,7 @@ describe("R4: a target topic that exists", () => {
 
   test("and holds records is refused, unless that is consented to", async () => {
     const topic = await createTopic(cluster, { config: { "retention.ms": "-1" } });
-    await send(topic);
+    await sendOne(cluster, topic);
     const refused = await check(topic);
     expect(codesOf(refused.findings)).toEqual(["error target-not-empty"]);
     expect(() => refuseErrors(refused.findings)).toThrow(
