@@ -33,6 +33,10 @@ export function configTemplate(mode: Mode): string {
       `Check it: kafka-backup config check --config FILE. Run it: kafka-backup ${mode} --config FILE.`,
       "",
     ),
+    ...comment(
+      "Keys behind a `#` in the first column are not in use; remove the `#` to use one.",
+      "",
+    ),
     "",
     `mode: ${mode}`,
     ...top.keys.filter(({ name }) => name !== "mode").flatMap((key) => keyLines(key, "", "")),
