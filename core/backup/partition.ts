@@ -20,9 +20,10 @@ import type { Deadline } from "#core/runtime.ts";
 
 /**
  * Bytes asked for at once. Two such buffers are alive for each partition, the one that is being
- * archived and the one under way: 4 partitions x 2 x 4 MiB = 32 MiB.
+ * archived and the one under way: 4 partitions x 2 x 2 MiB = 16 MiB.
+ * Larger ones are no faster.
  */
-const fetchBytesMax = 4 * 1024 * 1024;
+const fetchBytesMax = 2 * 1024 * 1024;
 const fetchWaitMs = 500;
 /** A broker that shows data before the end and does not send it for this long is not well. */
 const stallMs = 60_000;

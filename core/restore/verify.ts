@@ -25,7 +25,8 @@ import { openSource, type PartitionSource } from "#core/restore/partition-source
 import { validOffsets } from "#core/restore/source-range.ts";
 import type { Deadline } from "#core/runtime.ts";
 
-const fetchBytesMax = 4 * 1024 * 1024;
+/** As much as a frame of the backup that it is compared with. */
+const fetchBytesMax = 1024 * 1024;
 const fetchWaitMs = 500;
 /** A broker that has the records and does not send them for this long is not well. */
 const stallMs = 60_000;

@@ -20,17 +20,16 @@ import {
 import type { StorageBackend } from "#core/storage/backend.ts";
 
 /**
- * Neighbouring frames are joined into one GET up to this many stored bytes. One stored frame is as
- * large; of compressed ones it is four or five, so that a request's latency is paid once for 16 MiB
- * of batches.
+ * Neighbouring frames are joined into one GET up to this many stored bytes: two stored frames or
+ * about nine compressed ones, so that a request's latency is paid once for them.
  */
-const rangeBytesMax = 4 * 1024 * 1024;
+const rangeBytesMax = 2 * 1024 * 1024;
 
 /**
  * Ranges that are fetched before they are asked for. Together with the range in use, a frame being
- * decompressed and one at the consumer, a reader holds about 20 MiB.
+ * decompressed and one at the consumer, a reader holds about 6 MiB.
  */
-const defaultPrefetch = 2;
+const defaultPrefetch = 1;
 
 /**
  * The index of a segment, checked against what the run list says in `entry`. `key` is the index's,
@@ -64,7 +63,7 @@ export interface ReadFrame {
 }
 
 export interface ReadFramesOptions {
-  /** Ranges fetched ahead of the consumer; default 2. */
+  /** Ranges fetched ahead of the consumer; default 1. */
   readonly prefetch?: number;
 }
 

@@ -21,13 +21,13 @@ import { inBackup, indexKey, segmentKey } from "#core/storage/keys.ts";
 
 /**
  * Bytes of batches in a frame; more only where a single batch is larger. Ratio and speed of the
- * codecs hardly grow beyond 1 MiB; a look at one offset reads one frame.
+ * codecs hardly grow beyond 1 MiB, memory does; a look at one offset reads one frame.
  */
-export const frameBatchBytes = 4 * 1024 * 1024;
+export const frameBatchBytes = 1024 * 1024;
 
 /**
  * Frames closed but not yet taken over by the store: one that is written while the next is
- * compressed. With the one that is being filled, a writer holds three frames, about 12 MiB.
+ * compressed. With the one that is being filled, a writer holds three frames, about 3 MiB.
  */
 export const framesInFlightMax = 2;
 
