@@ -4,6 +4,7 @@ import type { Finding } from "#core/restore/findings.ts";
 import { timeText } from "#core/restore/lineage.ts";
 import type { PlannedPartition } from "#core/restore/plan.ts";
 import type { TopicCheck } from "#core/restore/topic-check.ts";
+import { retentionGraceMs } from "#core/restore/topic-settings.ts";
 
 export interface Harm {
   /** `error` where records would be lost or changed. */
@@ -90,19 +91,25 @@ export function retentionFindings(
   if (!(settingOf("cleanup.policy") ?? "delete").includes("delete")) return [];
   return ["retention.ms", "retention.bytes"].flatMap((name): Finding[] => {
     const value = settingOf(name) ?? "-1";
-    if (value === "-1" || harmIfKept({ name, value }, check).severity !== "error") return [];
+    if (value === "-1" || keepsWithin(name, BigInt(value), check)) return [];
     return [
       {
         severity: "warning",
         code: "retention-kept",
         topic: check.planned.target_topic,
         message:
-          `${name}=${value} would delete restored records at once ` +
+          `${name}=${value} would delete restored records within a day ` +
           `(backed up from ${timeText(oldestKnown(check))} on)`,
         remedy: "It stays -1 after the restore; the report has the command that sets it again.",
       },
     ];
   });
+}
+
+/** Whether retention spares what the restore selects for as long as somebody needs to look at it. */
+function keepsWithin(name: string, value: bigint, check: TopicCheck): boolean {
+  if (name === "retention.ms") return isYoungerThan(value - retentionGraceMs, check);
+  return largestPartition(check) <= value;
 }
 
 function oldestKnown({ planned }: TopicCheck): bigint {

@@ -29,6 +29,12 @@ const wanted: Readonly<Record<string, string>> = {
   "message.timestamp.difference.max.ms": unbounded,
 };
 
+/**
+ * What is this close to its end when it is restored counts as deleted: nobody has looked at the
+ * result yet. A day also covers what this machine's clock and the brokers' may differ by.
+ */
+export const retentionGraceMs = 24n * 60n * 60n * 1000n;
+
 /** Settings that name brokers or partitions of the cluster that they come from. */
 export const settingsOfOneCluster: ReadonlySet<string> = new Set([
   "leader.replication.throttled.replicas",
