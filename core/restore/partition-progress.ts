@@ -2,10 +2,8 @@
  * What a restore has promised itself and done for one target partition: the documents under
  * `restores/{restore_id}/partitions/{target topic}/{target partition}/`.
  */
-import { createHash } from "node:crypto";
 import type { z } from "zod";
-import { BackupError } from "#core/errors.ts";
-import { toPrettyJson } from "#core/json.ts";
+import { documentBytes, parseState, readIfPresent, sha256Of } from "#core/catalog/documents.ts";
 import type { RestoreDeps, RestorePartitionRequest } from "#core/restore/contract.ts";
 import {
   type PartitionResult,
@@ -82,19 +80,18 @@ export class PartitionProgress {
       base_offset: end.endOffset,
     };
     const key = `${this.#folder}${restoreStartName}`;
-    await storage.createIfAbsent(key, Buffer.from(toPrettyJson(start)));
+    await storage.createIfAbsent(key, documentBytes(start));
     // Of two attempts at the same time the one that came first counts, for both.
     return (await this.#read(restoreStartName, partitionStart)) ?? start;
   }
 
   /** Where the newest checkpoint stands; `firstOffset` before the first one. */
   async restored(firstOffset: bigint): Promise<Restored> {
-    let newest: RestoreCheckpoint | undefined;
-    const prefix = `${this.#folder}checkpoint-`;
-    let key: string | undefined;
-    for await (const listed of this.#deps.storage.list(prefix)) key = listed.key;
-    if (key !== undefined)
-      newest = await this.#read(key.slice(this.#folder.length), restoreCheckpoint);
+    let name: string | undefined;
+    for await (const { key } of this.#deps.storage.list(`${this.#folder}checkpoint-`)) {
+      name = key.slice(this.#folder.length);
+    }
+    const newest = name === undefined ? undefined : await this.#read(name, restoreCheckpoint);
     if (newest === undefined) return { ...nothing, nextOffset: firstOffset };
     return {
       sequence: newest.sequence + 1,
@@ -125,7 +122,7 @@ export class PartitionProgress {
       map: {
         name: mapName,
         bytes: map.length,
-        sha256: createHash("sha256").update(map).digest("hex"),
+        sha256: sha256Of(map),
         run_count: runs.length,
       },
     };
@@ -134,21 +131,12 @@ export class PartitionProgress {
   }
 
   async #writeOnce(name: string, document: unknown): Promise<void> {
-    const body = Buffer.from(toPrettyJson(document));
-    await writeOnce(this.#deps.storage, `${this.#folder}${name}`, body);
+    await writeOnce(this.#deps.storage, `${this.#folder}${name}`, documentBytes(document));
   }
 
-  async #read<Schema extends z.ZodType>(
-    name: string,
-    schema: Schema,
-  ): Promise<z.output<Schema> | undefined> {
+  async #read<T>(name: string, schema: z.ZodType<T>): Promise<T | undefined> {
     const key = `${this.#folder}${name}`;
-    if ((await this.#deps.storage.head(key)) === undefined) return undefined;
-    const text = (await this.#deps.storage.get(key)).toString();
-    try {
-      return schema.parse(JSON.parse(text));
-    } catch (cause) {
-      throw new BackupError("CorruptManifestError", `${key} is malformed`, { cause });
-    }
+    const body = await readIfPresent(this.#deps.storage, key);
+    return body === undefined ? undefined : parseState(key, body, schema);
   }
 }
