@@ -14,7 +14,6 @@ import {
   type PartitionWork,
 } from "#core/backup/contract.ts";
 import { type ArchivedPosition, archivedPosition, continuesArchive } from "#core/backup/lineage.ts";
-import { newRunId } from "#core/backup/run-id.ts";
 import { selectTopics } from "#core/backup/select-topics.ts";
 import type { StoredManifest } from "#core/catalog/catalog.ts";
 import { type ClusterDocument, formatVersion, type Manifest } from "#core/catalog/manifest.ts";
@@ -22,6 +21,7 @@ import type { OpenRun } from "#core/catalog/run-state.ts";
 import { BackupError } from "#core/errors.ts";
 import { toPrettyJson } from "#core/json.ts";
 import type { Cluster, CommittedOffsets, TopicDescription } from "#core/kafka/cluster.ts";
+import { newRunId } from "#core/run-id.ts";
 import { backupPlanKey, inBackup } from "#core/storage/keys.ts";
 
 /** Requests to the cluster under way at once while planning; a broker queues 500 by default. */

@@ -1,5 +1,5 @@
 /** The first step of a restore: continue, or say what is finished, or plan and store the intent. */
-import { newRunId } from "#core/backup/run-id.ts";
+
 import { formatVersion } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
@@ -11,6 +11,7 @@ import { preflight, refuseErrors } from "#core/restore/preflight.ts";
 import type { RestoreReport } from "#core/restore/report.ts";
 import { type RestoreRequest, requestSha256 } from "#core/restore/request.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
+import { newRunId } from "#core/run-id.ts";
 
 export type Beginning =
   | { readonly status: "begun"; readonly intent: RestoreIntent }
