@@ -77,7 +77,7 @@ function exitCodeOfParsing(error: CommanderError): number {
 }
 
 /** Anything that is still open this long after the end must not hold back the exit. */
-const lingerMs = 5000;
+const lingerMs = 1000;
 
 /** Runs the process's own command line. */
 export async function main(): Promise<void> {

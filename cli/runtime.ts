@@ -101,14 +101,32 @@ export async function connectTo(
 ): Promise<Cluster> {
   const config = await clusterConfigOf(section, connection);
   const { connectCluster } = await import("#core/kafka/connect.ts");
-  const { clock, logger } = session;
-  const cluster = await connectCluster(config, {
+  const { clock, logger, deadline } = session;
+  const connecting = connectCluster(config, {
     clock,
     logger,
     ...(lanes !== undefined && { lanes }),
   });
+  const cluster = await unlessStopped(connecting, deadline.signal, (late) => late.disconnect());
   session.closeLater(() => cluster.disconnect());
   return cluster;
+}
+
+/** The result of what cannot be stopped itself; what comes after the signal is let go. */
+function unlessStopped<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+  letGo: (late: T) => unknown,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      reject(signal.reason);
+      work.then(letGo, () => undefined);
+    };
+    if (signal.aborted) return stop();
+    signal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
 }
 
 /** The connection with the contents of its PEM files. */

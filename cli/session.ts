@@ -64,8 +64,7 @@ export async function runSession(
     closeLater: (close) => closers.push(close),
   };
   try {
-    const exitCode = await closing(closers, () => work(session));
-    return exitCode;
+    return await closing(closers, () => work(session));
   } catch (error) {
     return printError(terminal, cancellation(error, abort.signal) ?? error, options.logLevel);
   } finally {
@@ -73,16 +72,22 @@ export async function runSession(
   }
 }
 
-/** An error of closing counts only where the work itself had none. */
+/** Closes one after the other, each in any case. What the work threw counts before what they do. */
 async function closing(closers: (() => unknown)[], work: () => Promise<number>): Promise<number> {
-  let exitCode: number;
-  try {
-    exitCode = await work();
-  } catch (error) {
-    await Promise.allSettled(closers.reverse().map(async (close) => close()));
-    throw error;
+  const failures: unknown[] = [];
+  const collected = (error: unknown) => {
+    failures.push(error);
+    return undefined;
+  };
+  const exitCode = await work().catch(collected);
+  for (const close of closers.reverse()) {
+    try {
+      await close();
+    } catch (error) {
+      collected(error);
+    }
   }
-  for (const close of closers.reverse()) await close();
+  if (exitCode === undefined || failures.length > 0) throw failures[0];
   return exitCode;
 }
 

@@ -28,7 +28,7 @@ export function rateText(bytes: number, ms: number): string {
 /** `3.2 s`, `4 min 05 s`, `2 h 03 min`, `5 d 01 h` */
 export function durationText(ms: number): string {
   const seconds = ms / 1000;
-  if (seconds < 59.95) return `${seconds < 10 ? seconds.toFixed(1) : whole.format(seconds)} s`;
+  if (seconds < 59.5) return `${seconds < 10 ? seconds.toFixed(1) : whole.format(seconds)} s`;
   const rounded = Math.round(seconds);
   const pair = (unit: number, part: number, names: [string, string]) => {
     const rest = Math.floor((rounded % unit) / part);
