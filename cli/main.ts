@@ -44,7 +44,12 @@ function newProgram(io: Io): Command {
   program.addHelpText("after", `\nExit codes:\n${exitCodeLines.join("\n")}`);
   return withExamples(program, [
     ["kafka-backup config init backup --output backup.yaml", "write a first configuration"],
-    ["kafka-backup config check --config backup.yaml", "see whether it is right"],
+    ["kafka-backup backup --config backup.yaml", "back up; again for what is new since"],
+    ["kafka-backup describe --path ./backups --backup-id ID", "see what a backup holds"],
+    [
+      "kafka-backup restore --config restore.yaml --time-window-end 2025-01-15T10:30:00Z",
+      "restore topics as they were at a time",
+    ],
     ["kafka-backup COMMAND --help", "see examples and options of a command"],
   ]);
 }
