@@ -1,11 +1,14 @@
 import type { SegmentEntry } from "#core/catalog/manifest.ts";
 import { readBatchHeader } from "#core/kafka/record-batch.ts";
 import { readFrames, readIndex } from "#core/segment/reader.ts";
-import { type SegmentOptions, SegmentWriter } from "#core/segment/writer.ts";
+import { frameBatchBytes, type SegmentOptions, SegmentWriter } from "#core/segment/writer.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, indexKeyOf } from "#core/storage/keys.ts";
 
 export const backupId = "nightly";
+
+/** Three batches of bodies this long fill a frame: their headers leave no room for a fourth. */
+export const thirdOfFrame = frameBatchBytes / 4;
 
 export function optionsFor(batches: readonly Buffer[], changes: Partial<SegmentOptions> = {}) {
   const baseOffset = batches[0]?.readBigInt64BE(0) ?? 0n;

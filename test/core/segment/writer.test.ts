@@ -13,6 +13,7 @@ import {
   keysOf,
   optionsFor,
   readSegment,
+  thirdOfFrame,
   writeSegment,
 } from "#test/core/segment/write-segment.ts";
 import { collect } from "#test/support/collect.ts";
@@ -99,7 +100,7 @@ describe.each(frameCodecNames)("a %s segment", (codec) => {
 
   test("has the SHA-256 and size of its object, and so has each frame (I2)", async () => {
     const storage = openMemory();
-    const batches = [...textBatches(11, mebibyte)];
+    const batches = textBatches(11, thirdOfFrame);
     const entry = await writeSegment(storage, batches, { codec });
     const keys = keysOf(entry);
     const object = await storage.get(keys.segment);
@@ -117,10 +118,10 @@ describe.each(frameCodecNames)("a %s segment", (codec) => {
   });
 });
 
-test("frames hold up to 4 MiB of batches, or one larger batch", async () => {
+test("frames hold up to 1 MiB of batches, or one larger batch", async () => {
   const storage = openMemory();
-  const small = textBatches(9, mebibyte);
-  const large = makeBatch({ baseOffset: 90n, body: Buffer.alloc(9 * mebibyte, "x") });
+  const small = textBatches(9, thirdOfFrame);
+  const large = makeBatch({ baseOffset: 90n, body: Buffer.alloc(2 * frameBatchBytes, "x") });
   const after = makeBatch({ baseOffset: 91n, body: Buffer.alloc(10) });
   const entry = await writeSegment(storage, [...small, large, after]);
   const { frames } = await readIndex(storage, keysOf(entry).index, entry);
@@ -220,7 +221,7 @@ describe.each([
       optionsFor([], { codec }),
     );
     for (let number = 0; number < 256; number++) {
-      const body = Buffer.allocUnsafe(mebibyte);
+      const body = Buffer.allocUnsafe(thirdOfFrame);
       const batch = makeBatch({ baseOffset: BigInt(number), body, codec: batchCodec });
       await writer.append(batch, readBatchHeader(batch));
       appended += batch.length;
@@ -228,7 +229,7 @@ describe.each([
     }
     const entry = await writer.finish();
     expect([entry.batch_bytes, entry.stored_bytes]).toEqual([appended, written]);
-    expect(appended).toBeGreaterThan(256 * mebibyte);
+    expect(appended).toBeGreaterThan(64 * frameBatchBytes);
     expect(outstandingMax).toBeLessThanOrEqual((framesInFlightMax + 1) * frameBatchBytes);
   });
 });
@@ -246,7 +247,7 @@ test("the segment is published before its index, and both before finish answers 
 test("nothing is seen in the store before finish, and nothing after abort", async () => {
   const storage = openMemory();
   const writer = await SegmentWriter.open(storage, optionsFor([]));
-  for (const batch of textBatches(9, mebibyte)) {
+  for (const batch of textBatches(9, thirdOfFrame)) {
     await writer.append(batch, readBatchHeader(batch));
   }
   await writer.abort();
@@ -301,7 +302,7 @@ test("a failed write is thrown by a later append or by finish, and publishes not
       if (writes > 3) throw new Error("the disk is full");
     },
   });
-  const batches = textBatches(30, mebibyte, "lz4");
+  const batches = textBatches(30, thirdOfFrame, "lz4");
   await expect(writeSegment(storage, batches)).rejects.toThrow("the disk is full");
   await expect(writeSegment(storage, batches.slice(0, 3))).rejects.toThrow("the disk is full");
   expect(writes).toBe(5);
