@@ -36,6 +36,7 @@ public class MakeTraffic {
         case "single" -> single(topic);
         case "times" -> times(topic);
         case "large" -> large(topic);
+        case "batches" -> batches(topic);
         default -> throw new IllegalArgumentException("unknown scenario " + scenario);
       }
     }
@@ -190,6 +191,18 @@ public class MakeTraffic {
         byte[] value = new byte[size];
         random.nextBytes(value);
         producer.send(record(topic, 0, null, utf8("size " + size), value)).get();
+      }
+    }
+  }
+
+  /** Many batches of some 8 KB that no codec shrinks, over the partitions 0 and 1. */
+  private static void batches(String topic) throws Exception {
+    Random random = new Random(19);
+    try (var producer = producer("batch.size", 8_000)) {
+      for (int i = 0; i < 800; i++) {
+        byte[] value = new byte[500];
+        random.nextBytes(value);
+        producer.send(record(topic, i % 2, 1_700_000_000_000L + i, utf8("k" + i), value));
       }
     }
   }
