@@ -122,7 +122,9 @@ export class Session {
    * AccessDeniedError, and BrokerUnavailableError where there is no leader now.
    */
   async leaderOf({ topic, partition }: TopicPartition): Promise<Leader> {
-    const known = this.#topics.get(topic) ?? (await this.#describe(topic));
+    let known = this.#topics.get(topic);
+    // Partitions may have been added since.
+    if (known?.partitions[partition] === undefined) known = await this.#describe(topic);
     const found = known.partitions[partition];
     if (found === undefined) throw missingPartition(known, partition);
     const address = this.#nodes.get(found.leader);
