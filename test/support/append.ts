@@ -1,0 +1,47 @@
+/** Record batches with the borders that a test wants, straight into a partition. */
+import { encodeBatch, type NewRecord } from "#core/kafka/batch-builder.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import type { BatchCodec } from "#core/kafka/record-batch.ts";
+
+export interface Numbered {
+  readonly topic: string;
+  readonly partition?: number;
+  /** Number of the first record; keys and values tell it. */
+  readonly from: number;
+  readonly count: number;
+  readonly perBatch?: number;
+  readonly codec?: BatchCodec;
+  /** Values are padded to this length. */
+  readonly valueBytes?: number;
+}
+
+/** Appends records `from` to `from + count - 1`, `perBatch` (10) in a batch. */
+export async function appendNumbered(cluster: Cluster, numbered: Numbered): Promise<void> {
+  const { topic, partition = 0, from, count, perBatch = 10 } = numbered;
+  const { codec = "none", valueBytes = 0 } = numbered;
+  for (let first = from; first < from + count; first += perBatch) {
+    const length = Math.min(perBatch, from + count - first);
+    const records = Array.from({ length }, (_, i) => numberedRecord(first + i, valueBytes));
+    await append(cluster, { topic, partition }, encodeBatch(records, { codec }));
+  }
+}
+
+function numberedRecord(number: number, valueBytes: number): NewRecord {
+  return {
+    timestamp: BigInt(Date.now()),
+    key: Buffer.from(`key ${number}`),
+    value: Buffer.from(`record ${number} `.padEnd(valueBytes, "abcdefghijklmnop")),
+    headers: [{ key: "number", value: Buffer.from(String(number)) }],
+  };
+}
+
+/** Appends one batch and returns its base offset. */
+export async function append(
+  cluster: Cluster,
+  at: { readonly topic: string; readonly partition: number },
+  batch: Buffer,
+): Promise<bigint> {
+  const answer = await cluster.produce({ ...at, batch, timeoutMs: 10_000 });
+  if (answer.error !== "NONE") throw new Error(`${at.topic}-${at.partition}: ${answer.error}`);
+  return answer.baseOffset;
+}

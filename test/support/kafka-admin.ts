@@ -1,0 +1,88 @@
+/** What an operator or another client does to a cluster while a backup goes on. */
+import { type Admin, Kafka, logLevel, type Producer } from "kafkajs";
+import { kafkaForTests } from "#test/support/kafka.ts";
+
+export class KafkaAdmin {
+  readonly #kafka: Kafka;
+  readonly #admin: Admin;
+  readonly #producers: Producer[] = [];
+  #cluster: ClusterInternals | undefined;
+
+  private constructor(kafka: Kafka) {
+    this.#kafka = kafka;
+    this.#admin = kafka.admin();
+  }
+
+  /** Connects to the shared broker unless told another. */
+  static async connect(bootstrapServers = kafkaForTests().bootstrapServers): Promise<KafkaAdmin> {
+    const kafka = new Kafka({ brokers: [bootstrapServers], logLevel: logLevel.NOTHING });
+    const admin = new KafkaAdmin(kafka);
+    await admin.#admin.connect();
+    return admin;
+  }
+
+  /** DeleteRecords: the log begins at `offset` afterwards. */
+  async deleteRecordsBefore(topic: string, partition: number, offset: number): Promise<void> {
+    // kafkajs looks for the leader in what it has loaded.
+    await this.#admin.fetchTopicOffsets(topic);
+    const partitions = [{ partition, offset: String(offset) }];
+    await this.#admin.deleteTopicRecords({ topic, partitions });
+  }
+
+  async deleteTopic(topic: string): Promise<void> {
+    await this.#admin.deleteTopics({ topics: [topic] });
+  }
+
+  /** Up to `count` partitions in all. */
+  async addPartitions(topic: string, count: number): Promise<void> {
+    await this.#admin.createPartitions({ topicPartitions: [{ topic, count }] });
+  }
+
+  /** Commits an offset of partition 0 for a group without members, as Kafka's own tools do. */
+  async commitOffset(groupId: string, topic: string, offset: bigint): Promise<void> {
+    this.#cluster ??= await connectInternals(this.#kafka);
+    const coordinator = await this.#cluster.findGroupCoordinator({ groupId });
+    const partitions = [{ partition: 0, offset: String(offset) }];
+    const topics = [{ topic, partitions }];
+    await coordinator.offsetCommit({ groupId, groupGenerationId: -1, memberId: "", topics });
+  }
+
+  async transactionalProducer(transactionalId: string): Promise<Producer> {
+    const producer = this.#kafka.producer({
+      transactionalId,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
+    this.#producers.push(producer);
+    await producer.connect();
+    return producer;
+  }
+
+  async disconnect(): Promise<void> {
+    const clients = [this.#admin, ...this.#producers, this.#cluster];
+    await Promise.all(clients.map((client) => client?.disconnect()));
+  }
+}
+
+/** Its `setOffsets` joins the group, and takes five seconds for that. */
+interface ClusterInternals {
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  findGroupCoordinator(of: { groupId: string }): Promise<{
+    offsetCommit(request: {
+      groupId: string;
+      groupGenerationId: number;
+      memberId: string;
+      topics: { topic: string; partitions: { partition: number; offset: string }[] }[];
+    }): Promise<unknown>;
+  }>;
+}
+
+async function connectInternals(kafka: Kafka): Promise<ClusterInternals> {
+  const symbol = Object.getOwnPropertySymbols(kafka).find(
+    ({ description }) => description === "private:Kafka:createCluster",
+  );
+  const cluster: ClusterInternals = Reflect.get(kafka, symbol!)({});
+  await cluster.connect();
+  return cluster;
+}
