@@ -33,6 +33,16 @@ async function runDemo(onOutput: (output: string, demo: ChildProcess) => void = 
   return { code, output };
 }
 
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
 test("the demo proves what it claims, and leaves nothing behind (R9)", {
   timeout: timeoutMs,
 }, async () => {
@@ -60,7 +70,9 @@ test("Ctrl-C ends the demo and its Kafka, and leaves nothing behind", {
     demo.kill("SIGINT");
   });
 
+  const [, port] = /It listens on 127\.0\.0\.1:(\d+)/.exec(output)!;
   expect(output).toContain("Kafka is stopped");
+  expect(await canConnect(Number(port))).toBe(false);
   expect(output).not.toContain("claimed");
   expect(code).toBe(130);
   expect(await readdir(folder)).toEqual([]);
