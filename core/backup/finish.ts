@@ -4,7 +4,7 @@
  */
 import pLimit from "p-limit";
 import type { BackupDeps, BackupPlan } from "#core/backup/contract.ts";
-import { type LineageParts, lineagesOf, sumOf, withRun } from "#core/backup/lineage-state.ts";
+import { type LineageParts, lineagesOf, withRun } from "#core/backup/lineage-state.ts";
 import type { StoredManifest } from "#core/catalog/catalog.ts";
 import {
   type ClusterTopic,
@@ -15,6 +15,7 @@ import {
   type RunList,
   type TopicState,
 } from "#core/catalog/manifest.ts";
+import { sumOfTotals } from "#core/catalog/totals.ts";
 import { BackupError } from "#core/errors.ts";
 import { softwareName } from "#core/software.ts";
 
@@ -135,7 +136,7 @@ async function writeRun(
     finished_at: BigInt(clock.nowMs()),
     lease_token,
     run,
-    totals: sumOf(parts.flatMap(({ lineages }) => lineages.map(({ totals }) => totals))),
+    totals: sumOfTotals(parts.flatMap(({ lineages }) => lineages.map(({ totals }) => totals))),
   };
 }
 

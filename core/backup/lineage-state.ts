@@ -8,6 +8,13 @@ import type {
   Totals,
 } from "#core/catalog/manifest.ts";
 import type { Checkpoint } from "#core/catalog/run-state.ts";
+import {
+  addDropped,
+  addTotals,
+  noneDropped,
+  noTotals,
+  sumOfDropped,
+} from "#core/catalog/totals.ts";
 
 /** What one run added to one lineage of a partition. */
 export interface LineageParts {
@@ -37,7 +44,7 @@ export function lineagesOf(parts: readonly Checkpoint[]): LineageParts[] {
       last_leader_epoch: last.last_leader_epoch,
       segments,
       gaps: parts.flatMap((part) => part.gaps),
-      dropped: parts.map((part) => part.dropped).reduce(addDropped, noneDropped),
+      dropped: sumOfDropped(parts.map((part) => part.dropped)),
       totals: totalsOf(segments),
     };
   });
@@ -80,7 +87,7 @@ function newLineage(
     next_offset: from.start_offset,
     last_leader_epoch: -1,
     max_timestamp: -1n,
-    totals: totalsOf([]),
+    totals: noTotals,
     dropped: noneDropped,
     gaps: [],
   };
@@ -95,7 +102,7 @@ function withParts(state: LineageState, parts: LineageParts): LineageState {
       (max, { end_timestamp }) => (end_timestamp > max ? end_timestamp : max),
       state.max_timestamp,
     ),
-    totals: sumOf([state.totals, parts.totals]),
+    totals: addTotals(state.totals, parts.totals),
     dropped: addDropped(state.dropped, parts.dropped),
     gaps: mergeGaps([...state.gaps, ...parts.gaps]),
   };
@@ -122,28 +129,5 @@ function totalsOf(segments: readonly SegmentEntry[]): Totals {
     record_count: sum("record_count"),
     batch_bytes: sum("batch_bytes"),
     stored_bytes: sum("stored_bytes"),
-  };
-}
-
-export function sumOf(all: readonly Totals[]): Totals {
-  return all.reduce(
-    (a, b) => ({
-      segment_count: a.segment_count + b.segment_count,
-      batch_count: a.batch_count + b.batch_count,
-      record_count: a.record_count + b.record_count,
-      batch_bytes: a.batch_bytes + b.batch_bytes,
-      stored_bytes: a.stored_bytes + b.stored_bytes,
-    }),
-    totalsOf([]),
-  );
-}
-
-const noneDropped: DroppedBatches = { aborted: 0, control: 0, empty: 0 };
-
-function addDropped(a: DroppedBatches, b: DroppedBatches): DroppedBatches {
-  return {
-    aborted: a.aborted + b.aborted,
-    control: a.control + b.control,
-    empty: a.empty + b.empty,
   };
 }

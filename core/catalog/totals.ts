@@ -37,13 +37,16 @@ export function sumOfTotals(totals: readonly Totals[]): Totals {
   return totals.reduce(addTotals, noTotals);
 }
 
+export const noneDropped: DroppedBatches = { aborted: 0, control: 0, empty: 0 };
+
+export function addDropped(a: DroppedBatches, b: DroppedBatches): DroppedBatches {
+  return {
+    aborted: a.aborted + b.aborted,
+    control: a.control + b.control,
+    empty: a.empty + b.empty,
+  };
+}
+
 export function sumOfDropped(dropped: readonly DroppedBatches[]): DroppedBatches {
-  return dropped.reduce(
-    (sum, one) => ({
-      aborted: sum.aborted + one.aborted,
-      control: sum.control + one.control,
-      empty: sum.empty + one.empty,
-    }),
-    { aborted: 0, control: 0, empty: 0 },
-  );
+  return dropped.reduce(addDropped, noneDropped);
 }
