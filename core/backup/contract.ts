@@ -2,9 +2,9 @@
 import { z } from "zod";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { clusterDocument, clusterTopic, formatVersion, type Gap } from "#core/catalog/manifest.ts";
-import { isBackupError } from "#core/errors.ts";
 import { int64 } from "#core/json.ts";
-import type { Cluster, TopicPartition } from "#core/kafka/cluster.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import type { FailedPartition } from "#core/partition-failure.ts";
 import type { Clock, Logger, NewId, OnProgress } from "#core/runtime.ts";
 import { frameCodecNames } from "#core/segment/frame-codecs.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -102,14 +102,6 @@ export interface HangingTransaction {
   readonly age_ms: number;
 }
 
-export interface FailedPartition {
-  readonly topic: string;
-  readonly partition: number;
-  readonly error: string;
-  readonly message: string;
-  readonly hint: string;
-}
-
 export interface BackupResult {
   readonly status: "done" | "done_with_gaps";
   readonly backup_id: string;
@@ -127,15 +119,4 @@ export interface BackupResult {
   readonly hanging_transactions: readonly HangingTransaction[];
   readonly resumed: boolean;
   readonly duration_ms: number;
-}
-
-/** A partition's failure inside a run: one bad partition does not stop the others (K7). */
-export interface PartitionFailure extends TopicPartition {
-  readonly cause: unknown;
-}
-
-export function failedPartition({ topic, partition, cause }: PartitionFailure): FailedPartition {
-  const { name, message } = cause instanceof Error ? cause : new Error(String(cause));
-  const hint = isBackupError(cause) ? cause.hint : "";
-  return { topic, partition, error: name, message, hint };
 }

@@ -10,7 +10,6 @@ import {
   type BackupRequest,
   backupPlan,
   type HangingTransaction,
-  type PartitionFailure,
   type PartitionWork,
 } from "#core/backup/contract.ts";
 import { type ArchivedPosition, archivedPosition, continuesArchive } from "#core/backup/lineage.ts";
@@ -21,6 +20,7 @@ import type { OpenRun } from "#core/catalog/run-state.ts";
 import { BackupError } from "#core/errors.ts";
 import { toPrettyJson } from "#core/json.ts";
 import type { Cluster, CommittedOffsets, TopicDescription } from "#core/kafka/cluster.ts";
+import type { PartitionFailure } from "#core/partition-failure.ts";
 import { newRunId } from "#core/run-id.ts";
 import { backupPlanKey, inBackup } from "#core/storage/keys.ts";
 

@@ -3,20 +3,23 @@
  * state machine does the same steps in the same order.
  */
 import pLimit from "p-limit";
-import {
-  type BackupDeps,
-  type BackupPlan,
-  type BackupRequest,
-  type BackupResult,
-  failedPartition,
-  type PartitionFailure,
-  type PartitionWork,
+import type {
+  BackupDeps,
+  BackupPlan,
+  BackupRequest,
+  BackupResult,
+  PartitionWork,
 } from "#core/backup/contract.ts";
 import { finishBackup } from "#core/backup/finish.ts";
 import { backupPartition } from "#core/backup/partition.ts";
 import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
 import { withLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
+import {
+  failedPartition,
+  type PartitionFailure,
+  throwIfNothingWorked,
+} from "#core/partition-failure.ts";
 import type { Deadline } from "#core/runtime.ts";
 import { checkBackupId } from "#core/storage/keys.ts";
 
@@ -40,7 +43,7 @@ export async function runBackup(
       ...(await backupPartitions(deps, request, planned.plan, deadline)),
     ];
     if (deadline.passed()) throw interrupted(request.backup_id, planned.plan, deadline);
-    throwIfNothingWorked(planned, failed);
+    throwIfNothingWorked(failed, planned.plan.partitions.length + planned.failed.length);
     await lease.renew();
     const committed = await finishBackup(deps, { plan: planned.plan, lease_token: lease.token });
     const durationMs = deps.clock.monotonicMs() - startedAtMs;
@@ -86,17 +89,6 @@ function interrupted(backupId: string, plan: BackupPlan, { signal }: Deadline): 
     `backup "${backupId}" was stopped in run ${plan.run_id}; what was checkpointed is kept`,
     { hint: "Run the same command again: it goes on from the checkpoints." },
   );
-}
-
-/** When every partition is bad for one reason, that is the answer. */
-function throwIfNothingWorked(
-  { plan, failed }: PlannedBackup,
-  all: readonly PartitionFailure[],
-): void {
-  const [first] = all;
-  if (first === undefined || all.length < plan.partitions.length + failed.length) return;
-  const nameOf = (cause: unknown) => (cause instanceof Error ? cause.name : String(cause));
-  if (all.every(({ cause }) => nameOf(cause) === nameOf(first.cause))) throw first.cause;
 }
 
 function resultOf(

@@ -1,7 +1,6 @@
 /** The partitions of a restore, several at a time; a failure of one is a result of that one. */
 import pLimit from "p-limit";
-import { BackupError } from "#core/errors.ts";
-import type { TopicPartition } from "#core/kafka/cluster.ts";
+import type { PartitionFailure } from "#core/partition-failure.ts";
 import type { RestoreDeps, RestorePartitionRequest } from "#core/restore/contract.ts";
 import type {
   PartitionResult,
@@ -16,13 +15,9 @@ import { maxMessageBytesDuring } from "#core/restore/topic-settings.ts";
 import { verifyPartition } from "#core/restore/verify.ts";
 import type { Deadline } from "#core/runtime.ts";
 
-/** A target partition that could not be restored or verified. */
-export interface PartitionFailure extends TopicPartition {
-  readonly cause: unknown;
-}
-
 export interface PartitionRuns<Outcome> {
   readonly done: readonly Outcome[];
+  /** Target partitions that could not be restored or verified. */
   readonly failed: readonly PartitionFailure[];
 }
 
@@ -115,12 +110,4 @@ function requirePassed(request: RestorePartitionRequest, deadline: Deadline): un
   if (deadline.passed()) return undefined;
   const { target_topic, target_partition } = request;
   throw new Error(`worker of ${target_topic}-${target_partition} stopped before its deadline`);
-}
-
-/** When every partition failed for one reason, that is the answer. */
-export function throwIfNothingWorked<Outcome>({ done, failed }: PartitionRuns<Outcome>): void {
-  const [first] = failed;
-  if (first === undefined || done.length > 0) return;
-  const nameOf = (cause: unknown) => (cause instanceof BackupError ? cause.name : String(cause));
-  if (failed.every(({ cause }) => nameOf(cause) === nameOf(first.cause))) throw first.cause;
 }

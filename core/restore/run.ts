@@ -5,15 +5,19 @@
  */
 import { withLease } from "#core/catalog/with-lease.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
+import {
+  type FailedPartition,
+  failedPartition,
+  type PartitionFailure,
+  throwIfNothingWorked,
+} from "#core/partition-failure.ts";
 import { beginRestore } from "#core/restore/begin.ts";
 import type { RestoreDeps, RestorePartitionRequest } from "#core/restore/contract.ts";
 import type { PartitionResult, RestoreIntent } from "#core/restore/documents.ts";
 import {
-  type PartitionFailure,
   partitionRequests,
   restoreWhole,
   runPartitions,
-  throwIfNothingWorked,
   verifyOnce,
 } from "#core/restore/partition-runs.ts";
 import {
@@ -36,14 +40,6 @@ export interface RestoreOptions {
   readonly checkpoint_interval_ms: number;
   /** Of the target, for the commands that a report shows. */
   readonly bootstrap_servers: readonly string[];
-}
-
-export interface FailedPartition {
-  readonly topic: string;
-  readonly partition: number;
-  readonly error: string;
-  readonly message: string;
-  readonly hint: string;
 }
 
 export interface RestoreResult {
@@ -203,7 +199,7 @@ class RestoreRun {
     const limit = this.#options.max_concurrent_partitions;
     const runs = await runPartitions(this.#deps, requests, limit, this.#deadline, work);
     this.#stopWhenPassed();
-    throwIfNothingWorked(runs);
+    throwIfNothingWorked(runs.failed, runs.done.length + runs.failed.length);
     for (const { topic, partition, cause } of runs.failed) {
       this.#deps.logger.error(`${topic}-${partition}: ${String(cause)}`, { topic, partition });
     }
@@ -249,10 +245,4 @@ class RestoreRun {
     }
     return finished;
   }
-}
-
-function failedPartition({ topic, partition, cause }: PartitionFailure): FailedPartition {
-  const { name, message } = cause instanceof Error ? cause : new Error(String(cause));
-  const hint = isBackupError(cause) ? cause.hint : "";
-  return { topic, partition, error: name, message, hint };
 }
