@@ -34,6 +34,8 @@ export const restorePartitionRequest = z.object({
   max_message_bytes: z.int().min(1),
   /** At most this long between durable checkpoints while data flows. */
   checkpoint_interval_ms: z.int().min(1),
+  /** Batches of fewer bytes are coalesced: `coalesceBelowBytesDefault` unless said, 0 for none. */
+  coalesce_below_bytes: z.int().min(0).optional(),
 });
 export type RestorePartitionRequest = z.infer<typeof restorePartitionRequest>;
 

@@ -26,7 +26,7 @@ import type { ValidOffsets } from "#core/restore/source-range.ts";
  * Batches below this size are coalesced. Decoding and encoding such a batch costs about what one
  * more produce request costs; larger ones are cheaper to send as they are.
  */
-const smallBatchBytes = 4 * 1024;
+export const coalesceBelowBytesDefault = 4 * 1024;
 /** Uncompressed bytes of a batch put together here; the broker's default max.message.bytes. */
 const builtBytesMax = 1024 * 1024;
 /** Bounds the memory of one batch's offsets, and what a consumer must take at once. */
@@ -55,6 +55,8 @@ export interface OutputOptions {
   readonly valid: ValidOffsets;
   /** Bytes of a whole batch that the target takes. */
   readonly maxMessageBytes: number;
+  /** Batches of fewer bytes are coalesced; `coalesceBelowBytesDefault` when undefined. */
+  readonly coalesceBelowBytes?: number | undefined;
   /** The first records of the output that are already in the target: told, not put into batches. */
   readonly skipRecords: bigint;
   readonly onSkipped: (run: SourceRun) => void;
@@ -80,12 +82,13 @@ export class OutputBatches {
 
   /** Adds the source's next batch and yields what is complete. Takes over the batch's bytes. */
   *push(batch: Buffer, header: RecordBatchHeader): Generator<OutputBatch> {
+    const { coalesceBelowBytes = coalesceBelowBytesDefault } = this.#options;
     if (this.#passesRaw(header)) {
       if (this.#toSkip >= BigInt(header.recordCount)) {
         this.#skip(header.baseOffset, header.recordCount);
         return;
       }
-      if (this.#toSkip === 0n && header.sizeInBytes >= smallBatchBytes) {
+      if (this.#toSkip === 0n && header.sizeInBytes >= coalesceBelowBytes) {
         yield* this.flush();
         yield rawBatch(batch, header);
         return;

@@ -190,6 +190,7 @@ class PartitionRestore {
       window,
       valid: validOffsets(this.#source.lineage, this.#restored.nextOffset),
       maxMessageBytes: this.#maxMessageBytes,
+      coalesceBelowBytes: this.#request.coalesce_below_bytes,
       skipRecords: recordsInTarget - this.#restored.recordCount,
       onSkipped: ({ offset, count }) => {
         this.#isReplicated = false;

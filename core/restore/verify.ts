@@ -122,6 +122,7 @@ class PartitionVerification {
       window: this.#request.window,
       valid: validOffsets(this.#source.lineage, from),
       maxMessageBytes: this.#request.max_message_bytes,
+      coalesceBelowBytes: this.#request.coalesce_below_bytes,
       skipRecords: 0n,
       onSkipped: () => {},
     });
