@@ -1,4 +1,5 @@
 /** Record batches with the borders that a test wants, straight into a partition. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeBatch, type NewRecord } from "#core/kafka/batch-builder.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { BatchCodec } from "#core/kafka/record-batch.ts";
@@ -41,7 +42,24 @@ export async function append(
   at: { readonly topic: string; readonly partition: number },
   batch: Buffer,
 ): Promise<bigint> {
-  const answer = await cluster.produce({ ...at, batch, timeoutMs: 10_000 });
-  if (answer.error !== "NONE") throw new Error(`${at.topic}-${at.partition}: ${answer.error}`);
-  return answer.baseOffset;
+  for (let attempt = 0; ; attempt++) {
+    const { error, baseOffset } = await cluster.produce({ ...at, batch, timeoutMs: 10_000 });
+    if (error === "NONE") return baseOffset;
+    // A broker takes a moment to hear that it leads a topic that was just created.
+    if (error !== "NOT_LEADER_OR_FOLLOWER" || attempt === 50) {
+      throw new Error(`${at.topic}-${at.partition}: ${error}`);
+    }
+    await sleep(20);
+  }
+}
+
+/** The number of a record that `appendNumbered` wrote, of what the oracle says of its headers. */
+export function numberOf(record: { readonly content: string }): number {
+  const hex = record.content.slice(record.content.lastIndexOf(":") + 1);
+  return Number(Buffer.from(hex, "hex").toString());
+}
+
+/** `from` to `to - 1`. */
+export function numbers(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => from + i);
 }
