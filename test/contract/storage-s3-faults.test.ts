@@ -1,4 +1,5 @@
 /** S3 behind a proxy that loses answers: the request arrives, what came of it is not heard. */
+
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request } from "node:http";
@@ -7,8 +8,8 @@ import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from "@aws
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openStorage } from "#core/storage/open.ts";
+import { systemClock } from "#core/system.ts";
 import { startMinistack } from "#local/ministack.ts";
-import { realClock } from "#test/support/clock.ts";
 
 /** `lost`: done, then the connection breaks. A number: not done, answered with that status. */
 type Fate = "passed" | "lost" | 409 | 503;
@@ -59,7 +60,7 @@ beforeAll(async () => {
       access_key_id: credentials.accessKeyId,
       secret_access_key: credentials.secretAccessKey,
     },
-    { clock: realClock, random: () => 0 },
+    { clock: systemClock, random: () => 0 },
   );
 });
 

@@ -10,9 +10,9 @@ import { BackupError } from "#core/errors.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import type { S3Location } from "#core/storage/location.ts";
 import { openStorage } from "#core/storage/open.ts";
+import { systemClock } from "#core/system.ts";
 import { startMinistack } from "#local/ministack.ts";
 import { storageContract } from "#test/contract/storage.ts";
-import { realClock } from "#test/support/clock.ts";
 
 const ministack = await startMinistack({ checkCredentials: true });
 const credentials = {
@@ -34,7 +34,7 @@ const location: S3Location = {
 };
 
 const open = (changes: Partial<S3Location> = {}) =>
-  openStorage({ ...location, ...changes }, { clock: realClock });
+  openStorage({ ...location, ...changes }, { clock: systemClock });
 
 beforeAll(async () => {
   await client.send(new CreateBucketCommand({ Bucket: bucket }));
@@ -142,7 +142,7 @@ describe("s3 alone", () => {
     const policy = { attemptsMax: 3, firstPauseMs: 1, pauseMsMax: 1, totalMsMax: 5_000 };
     const nobody = await openStorage(
       { ...location, endpoint: "http://127.0.0.1:1" },
-      { clock: realClock, policy },
+      { clock: systemClock, policy },
     );
     await expect(nobody.get("a")).rejects.toMatchObject({
       name: "StorageUnavailableError",

@@ -87,3 +87,19 @@ export class FakeClock implements Clock {
     await setImmediate();
   }
 }
+
+/** A clock that moves only by sleeping, and then at once; `slept` lists the pauses. */
+export function skippingClock(startMs = 1_700_000_000_000): Clock & { readonly slept: number[] } {
+  const slept: number[] = [];
+  let elapsedMs = 0;
+  return {
+    slept,
+    nowMs: () => startMs + elapsedMs,
+    monotonicMs: () => elapsedMs,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted();
+      slept.push(ms);
+      elapsedMs += ms;
+    },
+  };
+}

@@ -1,12 +1,13 @@
 /** The broker that all integration test files of a run share: use random topic names. */
+
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
 import { type ConnectDeps, connectCluster } from "#core/kafka/connect.ts";
 import { silentLogger } from "#core/runtime.ts";
+import { systemClock } from "#core/system.ts";
 import { type KafkaTools, kafkaTools } from "#local/kafka.ts";
-import { realClock } from "#test/support/clock.ts";
 
 export interface TestKafka extends KafkaTools {
   /** `host:port` of the plaintext listener. */
@@ -35,7 +36,7 @@ export function connectForTests(
   const servers = config.bootstrap_servers ?? [inject("kafka").bootstrapServers];
   return connectCluster(
     { ...config, bootstrap_servers: servers },
-    { clock: realClock, logger: silentLogger, ...deps },
+    { clock: systemClock, logger: silentLogger, ...deps },
   );
 }
 

@@ -1,9 +1,10 @@
 /** Restores of small synthetic backups into the shared broker. */
+
 import { randomBytes } from "node:crypto";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { silentLogger } from "#core/runtime.ts";
-import { realClock } from "#test/support/clock.ts";
+import { systemClock } from "#core/system.ts";
 import {
   type SyntheticBackup,
   type SyntheticRecord,
@@ -13,7 +14,7 @@ import {
 export function restoreDepsOn(cluster: Cluster, backup: SyntheticBackup): RestoreDeps {
   const { storage, catalog } = backup;
   const newId = () => randomBytes(8).toString("hex");
-  return { storage, catalog, cluster, clock: realClock, logger: silentLogger, newId };
+  return { storage, catalog, cluster, clock: systemClock, logger: silentLogger, newId };
 }
 
 /** One segment of one batch whose records are `ageMs` old. */

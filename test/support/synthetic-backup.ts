@@ -21,7 +21,7 @@ import type { FrameCodec } from "#core/segment/frame-codecs.ts";
 import { SegmentWriter } from "#core/segment/writer.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openMemory } from "#core/storage/memory.ts";
-import { realClock } from "#test/support/clock.ts";
+import { systemClock } from "#core/system.ts";
 
 export interface SyntheticRecord {
   readonly timestamp?: bigint;
@@ -128,8 +128,8 @@ export function syntheticBackup(
   const newId = () => (++ids).toString(16).padStart(16, "0");
   const clock: Clock = {
     nowMs: () => Number(firstPlannedAt + runs * hourMs),
-    monotonicMs: realClock.monotonicMs,
-    sleep: realClock.sleep,
+    monotonicMs: systemClock.monotonicMs,
+    sleep: systemClock.sleep,
   };
   const catalog = openObjectCatalog({ storage, clock, newId });
   const write = async (run: SyntheticRun): Promise<BackupPlan> => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type DescribeRequest, describeBackup, restorableRanges } from "#core/describe/describe.ts";
 import { deadlineAt } from "#core/runtime.ts";
-import { realClock } from "#test/support/clock.ts";
+import { systemClock } from "#core/system.ts";
 import {
   firstPlannedAt,
   type SyntheticBackup,
@@ -14,7 +14,7 @@ const hourMs = 3_600_000n;
 
 function describeIt({ catalog }: SyntheticBackup, request: Partial<DescribeRequest> = {}) {
   const whole = { backup_id: syntheticBackupId, runs_max: 10, ...request };
-  return describeBackup({ catalog }, whole, deadlineAt(realClock, Infinity));
+  return describeBackup({ catalog }, whole, deadlineAt(systemClock, Infinity));
 }
 
 function gapOf(from_offset: bigint, to_offset: bigint) {

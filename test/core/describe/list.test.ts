@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { listBackups } from "#core/describe/list.ts";
 import { deadlineAt } from "#core/runtime.ts";
 import { openMemory } from "#core/storage/memory.ts";
-import { realClock } from "#test/support/clock.ts";
+import { systemClock } from "#core/system.ts";
 import { collect } from "#test/support/collect.ts";
 import {
   firstPlannedAt,
@@ -21,9 +21,9 @@ test("every backup has its line: the sound, the damaged and the one that was nev
   await syntheticBackup(storage, "damaged").addRun(run);
   await storage.put("damaged/manifests/00000001.json", Buffer.from("{"));
   await syntheticBackup(storage, "interrupted").interruptRun(run);
-  const clock = { ...realClock, nowMs: () => Number(firstPlannedAt) + 3 * hourMs };
+  const clock = { ...systemClock, nowMs: () => Number(firstPlannedAt) + 3 * hourMs };
   const deps = { catalog: sound.catalog, clock };
-  const backups = await collect(listBackups(deps, deadlineAt(realClock, Infinity)));
+  const backups = await collect(listBackups(deps, deadlineAt(systemClock, Infinity)));
   expect(backups).toMatchObject([
     { status: "unreadable", backup_id: "damaged", error: "CorruptManifestError" },
     { status: "uncommitted", backup_id: "interrupted" },
@@ -44,6 +44,6 @@ test("every backup has its line: the sound, the damaged and the one that was nev
 
 test("an empty location has no backups", async () => {
   const { catalog } = syntheticBackup();
-  const deps = { catalog, clock: realClock };
-  expect(await collect(listBackups(deps, deadlineAt(realClock, Infinity)))).toEqual([]);
+  const deps = { catalog, clock: systemClock };
+  expect(await collect(listBackups(deps, deadlineAt(systemClock, Infinity)))).toEqual([]);
 });

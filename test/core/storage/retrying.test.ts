@@ -4,7 +4,7 @@ import type { StorageBackend } from "#core/storage/backend.ts";
 import { openMemory } from "#core/storage/memory.ts";
 import { defaultRetryPolicy, retryWith, withRetries } from "#core/storage/retrying.ts";
 import { writeOnce } from "#core/storage/write-once.ts";
-import { fakeClock } from "#test/support/clock.ts";
+import { skippingClock } from "#test/support/fake-clock.ts";
 
 const unavailable = () => new BackupError("StorageUnavailableError", "no answer");
 
@@ -20,7 +20,7 @@ function failing(count: number, error: () => Error = unavailable) {
 
 describe("a retry", () => {
   test("pauses at random below a bound that doubles up to its own bound", async () => {
-    const clock = fakeClock();
+    const clock = skippingClock();
     const almostAll = 0.999_999;
     expect(await retryWith({ clock, random: () => almostAll })(failing(8))).toBe(9);
     const bounds = [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000];
@@ -30,14 +30,14 @@ describe("a retry", () => {
   });
 
   test("ends with the last error when the attempts are used up", async () => {
-    const clock = fakeClock();
+    const clock = skippingClock();
     const never = retryWith({ clock, random: () => 0 })(failing(Number.POSITIVE_INFINITY));
     await expect(never).rejects.toMatchObject({ name: "StorageUnavailableError" });
     expect(clock.slept).toHaveLength(defaultRetryPolicy.attemptsMax - 1);
   });
 
   test("ends before a pause that would exceed the total time", async () => {
-    const clock = fakeClock();
+    const clock = skippingClock();
     const policy = { attemptsMax: 100, firstPauseMs: 1_000, pauseMsMax: 1_000, totalMsMax: 4_500 };
     const retry = retryWith({ clock, policy, random: () => 0.999 });
     await expect(retry(failing(Number.POSITIVE_INFINITY))).rejects.toThrow("no answer");
@@ -45,7 +45,7 @@ describe("a retry", () => {
   });
 
   test("is not for errors that stay", async () => {
-    const clock = fakeClock();
+    const clock = skippingClock();
     for (const error of [new BackupError("AccessDeniedError", "no"), new TypeError("mistake")]) {
       await expect(retryWith({ clock })(failing(1, () => error))).rejects.toBe(error);
     }
@@ -53,7 +53,7 @@ describe("a retry", () => {
   });
 
   test("stops pausing when it is cancelled; what needs no repeat still works", async () => {
-    const clock = fakeClock();
+    const clock = skippingClock();
     const controller = new AbortController();
     const retry = retryWith({ clock, signal: controller.signal });
     controller.abort(new Error("stopped"));
@@ -65,7 +65,7 @@ describe("a retry", () => {
   test("is interrupted in its pause", async () => {
     const controller = new AbortController();
     const clock = {
-      ...fakeClock(),
+      ...skippingClock(),
       sleep: async () => {
         controller.abort(new Error("stopped"));
         controller.signal.throwIfAborted();
@@ -92,7 +92,7 @@ function losingAnswers(storage: StorageBackend, method: keyof StorageBackend, co
   });
 }
 
-const retry = retryWith({ clock: fakeClock() });
+const retry = retryWith({ clock: skippingClock() });
 const ours = Buffer.from("ours");
 
 describe("C4: a create whose answer was lost", () => {
@@ -136,7 +136,7 @@ test("a listing that fails goes on after the last object, without doubles", asyn
       list: (prefix, options) => failingEverySecond(memory.list(prefix, options)),
       listFolders: (prefix) => failingEverySecond(memory.listFolders(prefix)),
     },
-    retryWith({ clock: fakeClock(), policy: { ...defaultRetryPolicy, attemptsMax: 100 } }),
+    retryWith({ clock: skippingClock(), policy: { ...defaultRetryPolicy, attemptsMax: 100 } }),
   );
   const listed: string[] = [];
   for await (const { key } of storage.list("")) listed.push(key);

@@ -4,10 +4,10 @@ import { openObjectCatalog } from "#core/catalog/objects.ts";
 import { deadlineAt } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openMemory } from "#core/storage/memory.ts";
+import { systemClock } from "#core/system.ts";
 import type { ValidationLevel } from "#core/validate/findings.ts";
 import type { ValidationReport } from "#core/validate/finish.ts";
 import { runValidation } from "#core/validate/run.ts";
-import { realClock } from "#test/support/clock.ts";
 import { collect } from "#test/support/collect.ts";
 import {
   syntheticBackup,
@@ -53,9 +53,9 @@ async function validate(objects: Objects, level: ValidationLevel): Promise<Valid
   const storage = openMemory();
   for (const [key, body] of objects) await storage.put(key, body);
   const newId = () => "0123456789abcdef";
-  const catalog = openObjectCatalog({ storage, clock: realClock, newId });
+  const catalog = openObjectCatalog({ storage, clock: systemClock, newId });
   const request = { backup_id: syntheticBackupId, level };
-  return runValidation({ storage, catalog }, request, deadlineAt(realClock, Infinity));
+  return runValidation({ storage, catalog }, request, deadlineAt(systemClock, Infinity));
 }
 
 function withObject(key: string, body: Buffer): Objects {

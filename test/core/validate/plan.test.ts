@@ -4,17 +4,17 @@ import type { Manifest, RunList } from "#core/catalog/manifest.ts";
 import { toJson } from "#core/json.ts";
 import { type Deadline, deadlineAt } from "#core/runtime.ts";
 import { inBackup } from "#core/storage/keys.ts";
+import { systemClock } from "#core/system.ts";
 import type { ValidationItem } from "#core/validate/item.ts";
 import { readManifestHistory } from "#core/validate/manifest-history.ts";
 import { planValidation, type ValidationCursor, validationCursor } from "#core/validate/plan.ts";
-import { realClock } from "#test/support/clock.ts";
 import {
   type SyntheticBackup,
   syntheticBackup,
   syntheticBatches,
 } from "#test/support/synthetic-backup.ts";
 
-const noDeadline = deadlineAt(realClock, Infinity);
+const noDeadline = deadlineAt(systemClock, Infinity);
 
 async function planOf(
   backup: SyntheticBackup,
@@ -102,7 +102,7 @@ test("a plan that runs out of time goes on from its cursor, through JSON, with t
 test("a cancelled plan throws the reason", async () => {
   const backup = syntheticBackup();
   await backup.addRun({ partitions: [{ segments: [syntheticBatches(0n, 1)] }] });
-  const deadline = deadlineAt(realClock, Infinity, AbortSignal.abort(new Error("enough")));
+  const deadline = deadlineAt(systemClock, Infinity, AbortSignal.abort(new Error("enough")));
   await expect(planOf(backup, { deadline })).rejects.toThrow("enough");
 });
 

@@ -6,13 +6,13 @@ import { frameBatchBytes } from "#core/segment/writer.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup } from "#core/storage/keys.ts";
 import { openMemory } from "#core/storage/memory.ts";
+import { systemClock } from "#core/system.ts";
 import type { ValidationItem } from "#core/validate/item.ts";
 import { validateSegment } from "#core/validate/segment.ts";
 import { backupId, keysOf, writeSegment } from "#test/core/segment/write-segment.ts";
-import { realClock } from "#test/support/clock.ts";
 import { syntheticBatch, syntheticBatches } from "#test/support/synthetic-backup.ts";
 
-const noDeadline = deadlineAt(realClock, Infinity);
+const noDeadline = deadlineAt(systemClock, Infinity);
 
 function validate(
   storage: StorageBackend,
@@ -143,7 +143,7 @@ test("out of time, it says so and has changed nothing; the same call again does 
 test("cancelled, it throws the reason", async () => {
   const storage = openMemory();
   const entry = await writeSegment(storage, syntheticBatches(0n, 3));
-  const aborted = deadlineAt(realClock, Infinity, AbortSignal.abort(new Error("enough")));
+  const aborted = deadlineAt(systemClock, Infinity, AbortSignal.abort(new Error("enough")));
   await expect(validate(storage, entry, aborted)).rejects.toThrow("enough");
 });
 

@@ -6,7 +6,7 @@ import type { RestoreRequest } from "#core/restore/request.ts";
 import { RestoreRecord, restoresOf } from "#core/restore/restore-record.ts";
 import { type RestoreOptions, runRestore } from "#core/restore/run.ts";
 import { type Deadline, deadlineAt } from "#core/runtime.ts";
-import { realClock } from "#test/support/clock.ts";
+import { systemClock } from "#core/system.ts";
 import { collect } from "#test/support/collect.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import {
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.disconnect());
 
-const noDeadline = deadlineAt(realClock, Number.POSITIVE_INFINITY);
+const noDeadline = deadlineAt(systemClock, Number.POSITIVE_INFINITY);
 const options: RestoreOptions = {
   start_new: false,
   max_concurrent_partitions: 4,

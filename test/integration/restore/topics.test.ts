@@ -8,7 +8,7 @@ import type { RestoreRequest } from "#core/restore/request.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
 import { finishTopic, prepareTopic } from "#core/restore/topics.ts";
 import { deadlineAt } from "#core/runtime.ts";
-import { realClock } from "#test/support/clock.ts";
+import { systemClock } from "#core/system.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { ownSettings, recordsOfAge, restoreDepsOn } from "#test/support/restore-on-kafka.ts";
 import { requestOf } from "#test/support/restore-requests.ts";
@@ -22,7 +22,7 @@ afterAll(() => cluster.disconnect());
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-const noDeadline = deadlineAt(realClock, Number.POSITIVE_INFINITY);
+const noDeadline = deadlineAt(systemClock, Number.POSITIVE_INFINITY);
 
 interface Options {
   readonly sourceConfig?: Record<string, string>;
