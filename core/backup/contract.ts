@@ -102,6 +102,11 @@ export interface HangingTransaction {
   readonly age_ms: number;
 }
 
+export interface GapOfPartition extends Gap {
+  readonly topic: string;
+  readonly partition: number;
+}
+
 export interface BackupResult {
   readonly status: "done" | "done_with_gaps";
   readonly backup_id: string;
@@ -114,7 +119,8 @@ export interface BackupResult {
   readonly batch_bytes: number;
   readonly stored_bytes: number;
   readonly segment_count: number;
-  readonly gaps: readonly (Gap & { readonly topic: string; readonly partition: number })[];
+  /** Of this run, earlier attempts of it included. */
+  readonly gaps: readonly GapOfPartition[];
   readonly failed: readonly FailedPartition[];
   readonly hanging_transactions: readonly HangingTransaction[];
   readonly resumed: boolean;

@@ -3,7 +3,8 @@
  * manifest that names them is created, which commits the run (C1).
  */
 import pLimit from "p-limit";
-import type { BackupDeps, BackupPlan } from "#core/backup/contract.ts";
+import type { BackupDeps, BackupPlan, GapOfPartition } from "#core/backup/contract.ts";
+import { gapsAdded } from "#core/backup/gaps-added.ts";
 import { type LineageParts, lineagesOf, withRun } from "#core/backup/lineage-state.ts";
 import type { StoredManifest } from "#core/catalog/catalog.ts";
 import {
@@ -27,6 +28,13 @@ export interface FinishBackupRequest {
   readonly lease_token: number;
 }
 
+export interface FinishedBackup {
+  readonly stored: StoredManifest;
+  readonly entry: RunEntry;
+  /** That the run found. */
+  readonly gaps: readonly GapOfPartition[];
+}
+
 /** What one partition added in this run, by lineage in order. */
 interface PartitionParts {
   readonly topic: string;
@@ -41,12 +49,14 @@ interface PartitionParts {
 export async function finishBackup(
   deps: BackupDeps,
   request: FinishBackupRequest,
-): Promise<{ stored: StoredManifest; entry: RunEntry }> {
+): Promise<FinishedBackup> {
   const { catalog } = deps;
   const { plan } = request;
-  const committed = await alreadyCommitted(deps, plan);
-  if (committed !== undefined) return committed;
   const base = await baseManifest(deps, plan);
+  const committed = await alreadyCommitted(deps, plan);
+  if (committed !== undefined) {
+    return { ...committed, gaps: gapsAdded(base, committed.stored.manifest) };
+  }
   const parts = await readParts(deps, plan);
   const entry = await writeRun(deps, request, parts);
   const manifest: Manifest = {
@@ -63,14 +73,14 @@ export async function finishBackup(
   };
   const stored = await catalog.commitManifest(manifest);
   await catalog.closeRun(plan.backup_id, plan.state_id);
-  return { stored, entry };
+  return { stored, entry, gaps: gapsAdded(base, stored.manifest) };
 }
 
 /** The answer of an earlier call may have been lost. */
 async function alreadyCommitted(
   { catalog }: BackupDeps,
   plan: BackupPlan,
-): Promise<{ stored: StoredManifest; entry: RunEntry } | undefined> {
+): Promise<Omit<FinishedBackup, "gaps"> | undefined> {
   const stored = await catalog.latestManifest(plan.backup_id);
   const entry = stored?.manifest.runs.at(-1);
   if (stored === undefined || entry?.run_id !== plan.run_id) return undefined;

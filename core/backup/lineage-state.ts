@@ -104,7 +104,7 @@ function withParts(state: LineageState, parts: LineageParts): LineageState {
     ),
     totals: addTotals(state.totals, parts.totals),
     dropped: addDropped(state.dropped, parts.dropped),
-    gaps: mergeGaps([...state.gaps, ...parts.gaps]),
+    gaps: [...state.gaps, ...mergeGaps(parts.gaps)],
   };
 }
 

@@ -10,7 +10,7 @@ import type {
   BackupResult,
   PartitionWork,
 } from "#core/backup/contract.ts";
-import { finishBackup } from "#core/backup/finish.ts";
+import { type FinishedBackup, finishBackup } from "#core/backup/finish.ts";
 import { backupPartition } from "#core/backup/partition.ts";
 import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
 import { withLease } from "#core/catalog/with-lease.ts";
@@ -94,17 +94,9 @@ function interrupted(backupId: string, plan: BackupPlan, { signal }: Deadline): 
 function resultOf(
   { plan, resumed, hangingTransactions }: PlannedBackup,
   failed: readonly PartitionFailure[],
-  { stored, entry }: Awaited<ReturnType<typeof finishBackup>>,
+  { stored, entry, gaps }: FinishedBackup,
   durationMs: number,
 ): BackupResult {
-  const gaps = stored.manifest.topics.flatMap((topic) =>
-    topic.partitions.flatMap(({ partition, lineages }) =>
-      lineages
-        .flatMap((lineage) => lineage.gaps)
-        .filter((gap) => gap.detected_at >= plan.started_at)
-        .map((gap) => ({ ...gap, topic: topic.name, partition })),
-    ),
-  );
   return {
     status: failed.length + gaps.length > 0 ? "done_with_gaps" : "done",
     backup_id: plan.backup_id,
