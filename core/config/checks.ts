@@ -1,5 +1,6 @@
 /** What has to be true between the keys of one section. Messages never repeat a value. */
 import type { z } from "zod";
+import { compressionLevels, type FrameCodec } from "#core/segment/codecs.ts";
 
 /** Zod hands checks its refinement context; only adding problems is needed here. */
 type Context = Pick<z.RefinementCtx, "addIssue">;
@@ -72,25 +73,6 @@ export function checkS3(
   }
 }
 
-/** The frame codecs of segments; test/core/config holds names and levels against theirs. */
-export const compressions = ["zstd", "lz4", "gzip", "snappy", "none"] as const;
-type Compression = (typeof compressions)[number];
-
-interface Levels {
-  readonly min: number;
-  readonly max: number;
-  readonly default: number;
-}
-
-/** Said again here so that reading a configuration does not load the codecs. */
-export const compressionLevels: Readonly<Record<Compression, Levels | undefined>> = {
-  zstd: { min: 1, max: 19, default: 1 },
-  lz4: undefined,
-  gzip: { min: 1, max: 9, default: 6 },
-  snappy: undefined,
-  none: undefined,
-};
-
 /** E.g. `zstd 1 to 19, 1 unless said`. */
 export function levelsOf(codec: "zstd" | "gzip"): string {
   const levels = compressionLevels[codec];
@@ -98,7 +80,7 @@ export function levelsOf(codec: "zstd" | "gzip"): string {
 }
 
 export function checkBackupSettings(
-  settings: { readonly compression: Compression; readonly compression_level?: number | undefined },
+  settings: { readonly compression: FrameCodec; readonly compression_level?: number | undefined },
   context: Context,
 ): void {
   const level = settings.compression_level;

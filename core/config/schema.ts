@@ -12,7 +12,6 @@ import {
   checkFilesystem,
   checkRestoreSettings,
   checkS3,
-  compressions,
   levelsOf,
 } from "#core/config/checks.ts";
 import {
@@ -25,6 +24,7 @@ import {
   topicName,
   topicPattern,
 } from "#core/config/values.ts";
+import { frameCodecNames } from "#core/segment/codecs.ts";
 
 const connectionKeys = {
   bootstrap_servers: bootstrapServers.meta({
@@ -204,7 +204,7 @@ export const storageConfig = z.discriminatedUnion("backend", [
 
 const backupSettings = z
   .strictObject({
-    compression: z.enum(compressions).default("zstd").meta({
+    compression: z.enum(frameCodecNames).default("zstd").meta({
       description:
         "Codec of the stored segments. Batches that producers compressed already are stored as they are, see `recompress`.",
     }),

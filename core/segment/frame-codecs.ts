@@ -3,6 +3,7 @@
  * codec, so that the usual tool gives the batches of a whole segment back.
  */
 import { BackupError } from "#core/errors.ts";
+import { defaultLevel, type FrameCodec } from "#core/segment/codecs.ts";
 import { compressGzip, decompressGzip, storeGzip } from "#core/segment/gzip-frame.ts";
 import { compressLz4, decompressLz4, storeLz4 } from "#core/segment/lz4-frame.ts";
 import { lengthOf, type Pieces } from "#core/segment/pieces.ts";
@@ -10,8 +11,7 @@ import { compressSnappy, decompressSnappy, storeSnappy } from "#core/segment/sna
 import { compressZstd, decompressZstd, storeZstd } from "#core/segment/zstd-frame.ts";
 import type { SegmentExtension } from "#core/storage/keys.ts";
 
-export const frameCodecNames = ["zstd", "lz4", "gzip", "snappy", "none"] as const;
-export type FrameCodec = (typeof frameCodecNames)[number];
+export { type FrameCodec, frameCodecNames } from "#core/segment/codecs.ts";
 
 /**
  * Bytes of the largest record batch that a segment takes. Brokers accept no request above
@@ -27,10 +27,6 @@ export const frameBytesMax = batchBytesMax + 1024 * 1024;
 export interface FrameFormat {
   /** Of the segment's key. */
   readonly extension: SegmentExtension;
-  /** Compression levels; undefined where the codec has none. */
-  readonly levels:
-    | { readonly min: number; readonly max: number; readonly default: number }
-    | undefined;
   /** One frame of `rawBytes` bytes, compressed in the threadpool. */
   compress(pieces: Pieces, rawBytes: number, level: number): Promise<Pieces>;
   /** One frame of the same format that holds the bytes as they are; slices, not copies. */
@@ -42,47 +38,35 @@ export interface FrameFormat {
 export const frameFormats: Readonly<Record<FrameCodec, FrameFormat>> = {
   zstd: {
     extension: "zst",
-    // Negative levels are left out: Node takes -1 for "not set", and lz4 is faster. Above 19 the
-    // window takes hundreds of MiB.
-    levels: { min: 1, max: 19, default: 1 },
     compress: compressZstd,
     store: storeZstd,
     decompress: decompressZstd,
   },
   lz4: {
     extension: "lz4",
-    levels: undefined,
     compress: compressLz4,
     store: storeLz4,
     decompress: decompressLz4,
   },
   gzip: {
     extension: "gz",
-    levels: { min: 1, max: 9, default: 6 },
     compress: compressGzip,
     store: storeGzip,
     decompress: decompressGzip,
   },
   snappy: {
     extension: "sz",
-    levels: undefined,
     compress: compressSnappy,
     store: storeSnappy,
     decompress: decompressSnappy,
   },
   none: {
     extension: "log",
-    levels: undefined,
     compress: async (pieces) => pieces,
     store: (pieces) => pieces,
     decompress: async (frame) => frame,
   },
 };
-
-/** The level that `codec` uses when none is given; 0 where it has no levels. */
-export function defaultLevel(codec: FrameCodec): number {
-  return frameFormats[codec].levels?.default ?? 0;
-}
 
 /** A compressed frame of `pieces`, or a stored one where compressing does not make it smaller. */
 export async function compressFrame(

@@ -6,7 +6,8 @@ import { z } from "zod";
 import { formatVersion, type SegmentEntry } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
 import { int64, toPrettyJson } from "#core/json.ts";
-import { frameBytesMax, frameCodecNames } from "#core/segment/frame-codecs.ts";
+import { frameCodecNames } from "#core/segment/codecs.ts";
+import { frameBytesMax } from "#core/segment/frame-codecs.ts";
 
 const count = z.int().min(0);
 

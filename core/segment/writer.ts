@@ -7,10 +7,10 @@ import { createHash } from "node:crypto";
 import { formatVersion, type SegmentEntry } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
 import { codecOf, lastOffsetOf, type RecordBatchHeader } from "#core/kafka/record-batch.ts";
+import type { FrameCodec } from "#core/segment/codecs.ts";
 import {
   batchBytesMax,
   compressFrame,
-  type FrameCodec,
   frameFormats,
   storeFrame,
 } from "#core/segment/frame-codecs.ts";

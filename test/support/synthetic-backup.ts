@@ -17,7 +17,7 @@ import { BatchBuilder, type BatchFields } from "#core/kafka/batch-builder.ts";
 import { lastOffsetOf, readBatchHeader } from "#core/kafka/record-batch.ts";
 import { varintBytes, writeVarint } from "#core/kafka/varint.ts";
 import { type Clock, silentLogger } from "#core/runtime.ts";
-import type { FrameCodec } from "#core/segment/frame-codecs.ts";
+import type { FrameCodec } from "#core/segment/codecs.ts";
 import { SegmentWriter } from "#core/segment/writer.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openMemory } from "#core/storage/memory.ts";

@@ -1,9 +1,7 @@
 import { expect, test } from "vitest";
-import { compressionLevels, compressions } from "#core/config/checks.ts";
 import { configJsonSchema, type JsonSchema } from "#core/config/json-schema.ts";
 import { withAwsEnvironment } from "#core/config/storage-environment.ts";
 import { suggestionFor } from "#core/config/suggest.ts";
-import { frameCodecNames, frameFormats } from "#core/segment/frame-codecs.ts";
 import type { S3Location } from "#core/storage/location.ts";
 
 function keysWithoutDescription(schema: JsonSchema, path: string): string[] {
@@ -17,13 +15,6 @@ function keysWithoutDescription(schema: JsonSchema, path: string): string[] {
 
 test("every key is described", () => {
   expect(keysWithoutDescription(configJsonSchema(), "")).toEqual([]);
-});
-
-test("codecs and levels are those of the frames", () => {
-  expect([...compressions].sort()).toEqual([...frameCodecNames].sort());
-  for (const codec of frameCodecNames) {
-    expect(compressionLevels[codec]).toEqual(frameFormats[codec].levels);
-  }
 });
 
 test("suggestions are near, and nothing far is suggested", () => {

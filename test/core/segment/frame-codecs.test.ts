@@ -5,13 +5,12 @@ import fc from "fast-check";
 import { decompressFrameSync } from "lz4-napi";
 import { Decompressor } from "snappy";
 import { describe, expect, test } from "vitest";
+import { compressionLevels, type FrameCodec, frameCodecNames } from "#core/segment/codecs.ts";
 import {
   batchBytesMax,
   compressFrame,
   decompressFrame,
-  type FrameCodec,
   frameBytesMax,
-  frameCodecNames,
   frameFormats,
   storeFrame,
 } from "#core/segment/frame-codecs.ts";
@@ -60,7 +59,7 @@ describe.each(frameCodecNames)("%s", (codec) => {
   const encoders: Record<string, (pieces: Pieces) => Promise<Pieces>> = {
     compressed: async (pieces) => {
       const rawBytes = Buffer.concat(pieces).length;
-      return frameFormats[codec].compress(pieces, rawBytes, frameFormats[codec].levels?.min ?? 0);
+      return frameFormats[codec].compress(pieces, rawBytes, compressionLevels[codec]?.min ?? 0);
     },
     stored: async (pieces) => storeFrame(codec, pieces),
   };

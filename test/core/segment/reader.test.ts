@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { SegmentEntry } from "#core/catalog/manifest.ts";
-import { frameCodecNames } from "#core/segment/frame-codecs.ts";
+import { frameCodecNames } from "#core/segment/codecs.ts";
 import { forEachBatch, readFrames, readIndex } from "#core/segment/reader.ts";
 import type { FrameEntry } from "#core/segment/segment-index.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type BatchCodec, batchCodecs, readBatchHeader } from "#core/kafka/record-batch.ts";
-import { type FrameCodec, frameCodecNames } from "#core/segment/frame-codecs.ts";
+import { type FrameCodec, frameCodecNames } from "#core/segment/codecs.ts";
 import { readIndex } from "#core/segment/reader.ts";
 import { frameBatchBytes, framesInFlightMax, SegmentWriter } from "#core/segment/writer.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
-import { frameCodecNames } from "#core/segment/frame-codecs.ts";
+import { frameCodecNames } from "#core/segment/codecs.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { contentsOf, produceTraffic } from "#test/support/oracle.ts";

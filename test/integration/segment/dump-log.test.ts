@@ -8,7 +8,7 @@ import { Decompressor } from "snappy";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { batchCodecs, codecOf } from "#core/kafka/record-batch.ts";
-import { type FrameCodec, frameCodecNames } from "#core/segment/frame-codecs.ts";
+import { type FrameCodec, frameCodecNames } from "#core/segment/codecs.ts";
 import { forEachBatch } from "#core/segment/reader.ts";
 import { decodeIndex, type SegmentIndex } from "#core/segment/segment-index.ts";
 import { openMemory } from "#core/storage/memory.ts";
