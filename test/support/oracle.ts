@@ -28,13 +28,21 @@ export interface SeenRecord {
   readonly content: string;
 }
 
+/** A line of `PrintRecords.java` for each record that a consumer sees. */
+export async function linesOf(
+  topics: readonly string[],
+  kafka: Pick<TestKafka, "bootstrapServers" | "runJava"> = kafkaForTests(),
+): Promise<string[]> {
+  const stdout = await run(kafka, printRecords, [kafka.bootstrapServers, "lines", ...topics]);
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
 /** Every record that a consumer sees, in the order of topics, partitions and offsets. */
 export async function recordsOf(
   topics: readonly string[],
   kafka: Pick<TestKafka, "bootstrapServers" | "runJava"> = kafkaForTests(),
 ): Promise<SeenRecord[]> {
-  const stdout = await run(kafka, printRecords, [kafka.bootstrapServers, "lines", ...topics]);
-  const lines = stdout.split("\n").filter((line) => line !== "");
+  const lines = await linesOf(topics, kafka);
   return lines.map((line) => {
     const [topic, partition, offset, timestamp, ...content] = line.split("\t");
     return {
