@@ -15,6 +15,7 @@ import {
 import { type ArchivedPosition, archivedPosition, continuesArchive } from "#core/backup/lineage.ts";
 import { selectTopics } from "#core/backup/select-topics.ts";
 import type { StoredManifest } from "#core/catalog/catalog.ts";
+import { parseDocument, readIfPresent } from "#core/catalog/documents.ts";
 import { type ClusterDocument, formatVersion, type Manifest } from "#core/catalog/manifest.ts";
 import type { OpenRun } from "#core/catalog/run-state.ts";
 import { BackupError } from "#core/errors.ts";
@@ -188,8 +189,9 @@ async function leftBehind(
   document: ClusterDocument,
 ): Promise<BackupPlan["left_behind"]> {
   const key = inBackup(backupId, backupPlanKey(run.run_id));
-  if ((await storage.head(key)) === undefined) return [];
-  const earlier = backupPlan.parse(JSON.parse((await storage.get(key)).toString()));
+  const body = await readIfPresent(storage, key);
+  if (body === undefined) return [];
+  const earlier = parseDocument(key, body, backupPlan);
   const current = new Set(document.topics.map((topic) => topic.name));
   const partitionsOf = (topic: string) =>
     earlier.partitions.filter((work) => work.topic === topic).map((work) => work.partition);
