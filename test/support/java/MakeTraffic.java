@@ -139,6 +139,8 @@ public class MakeTraffic {
     for (int i = 0; i < count; i++) {
       producer.send(record(topic, 0, null, MARKER_LIKE_KEY, utf8(text + " " + i)));
     }
+    // An abort forgets what was not sent yet.
+    producer.flush();
     if (commit) producer.commitTransaction();
     else producer.abortTransaction();
   }
