@@ -1,4 +1,5 @@
 /** What `restore` tells people: the plan of a dry run, the report, what was given up. */
+import { failedPartitionsText } from "#cli/failed-partitions.ts";
 import type { Io } from "#cli/io.ts";
 import { printable, tableText } from "#cli/output.ts";
 import { bytesText, countText, durationText, numbered, rateText, timeText } from "#cli/text.ts";
@@ -140,25 +141,11 @@ function keptText({ kept_settings }: RestoreReport): string {
   return `\nRetention that is still off; run the command when the data may expire again:\n${lines.join("")}`;
 }
 
-async function failuresText(io: Io, { failed, report }: RestoreResult): Promise<string> {
-  if (failed.length === 0) return "";
-  const table = await tableText(io, {
-    head: ["topic", "partition", "error", "what"],
-    rows: failed.map(({ topic, partition, error, message }) => [
-      topic,
-      String(partition),
-      error,
-      message,
-    ]),
-    alignRight: [1],
-  });
-  const hints = [...new Set(failed.map(({ hint }) => hint))].filter((hint) => hint !== "");
-  return [
-    "\nFailed partitions. Their topics keep the settings of a restore: the same command\n",
-    `continues it, --abandon ${report.restore_id} gives it up.\n`,
-    table,
-    ...hints.map((hint) => `hint: ${hint}\n`),
-  ].join("");
+function failuresText(io: Io, { failed, report }: RestoreResult): Promise<string> {
+  const heading =
+    "Failed partitions. Their topics keep the settings of a restore: the same command\n" +
+    `continues it, --abandon ${report.restore_id} gives it up.`;
+  return failedPartitionsText(io, heading, failed);
 }
 
 export function abandonText({ restore_id, topics }: AbandonResult): string {

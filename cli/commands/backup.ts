@@ -1,5 +1,6 @@
 /** `kafka-backup backup`: one run, full or incremental, from a configuration file. */
 import { type Configure, configHelp, withExamples } from "#cli/command.ts";
+import { failedPartitionsText } from "#cli/failed-partitions.ts";
 import type { Io } from "#cli/io.ts";
 import { tableText } from "#cli/output.ts";
 import { connectTo, openCatalogOn, openStorageAt, readBackupConfig } from "#cli/runtime.ts";
@@ -87,8 +88,12 @@ async function backupText(io: Io, result: BackupResult): Promise<string> {
         `${numbered(result.segment_count, "segment")}.`,
     );
   }
-  const text = `${lines.join("\n")}\n`;
-  return `${text}${await gapsText(io, result)}${await failuresText(io, result)}`;
+  const heading = "Failed partitions; the others are backed up.";
+  return [
+    `${lines.join("\n")}\n`,
+    await gapsText(io, result),
+    await failedPartitionsText(io, heading, result.failed),
+  ].join("");
 }
 
 async function gapsText(io: Io, { gaps }: BackupResult): Promise<string> {
@@ -106,21 +111,4 @@ async function gapsText(io: Io, { gaps }: BackupResult): Promise<string> {
     alignRight: [1, 2, 3],
   });
   return `\nGaps: Kafka had deleted these offsets before they could be read.\n${table}`;
-}
-
-async function failuresText(io: Io, { failed }: BackupResult): Promise<string> {
-  if (failed.length === 0) return "";
-  const table = await tableText(io, {
-    head: ["topic", "partition", "error", "what"],
-    rows: failed.map((failure) => [
-      failure.topic,
-      String(failure.partition),
-      failure.error,
-      failure.message,
-    ]),
-    alignRight: [1],
-  });
-  const hints = [...new Set(failed.map(({ hint }) => hint))].filter((hint) => hint !== "");
-  const remedies = hints.map((hint) => `hint: ${hint}\n`).join("");
-  return `\nFailed partitions; the others are backed up.\n${table}${remedies}`;
 }
