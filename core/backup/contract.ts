@@ -6,7 +6,7 @@ import { int64 } from "#core/json.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { FailedPartition } from "#core/partition-failure.ts";
 import type { Clock, Logger, NewId, OnProgress } from "#core/runtime.ts";
-import { frameCodecNames } from "#core/segment/frame-codecs.ts";
+import { frameCodecNames } from "#core/segment/codecs.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 
 export interface BackupDeps {

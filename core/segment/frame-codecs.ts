@@ -11,8 +11,6 @@ import { compressSnappy, decompressSnappy, storeSnappy } from "#core/segment/sna
 import { compressZstd, decompressZstd, storeZstd } from "#core/segment/zstd-frame.ts";
 import type { SegmentExtension } from "#core/storage/keys.ts";
 
-export { type FrameCodec, frameCodecNames } from "#core/segment/codecs.ts";
-
 /**
  * Bytes of the largest record batch that a segment takes. Brokers accept no request above
  * socket.request.max.bytes, 100 MiB by default; this leaves room for one raised to twice that.
