@@ -8,6 +8,7 @@
  * own duplicate check is not relied on: it forgets a producer by the age of its *records*.
  */
 import { BackupError, isBackupError } from "#core/errors.ts";
+import { corruptBatch } from "#core/kafka/batch-check.ts";
 import { batchSizeAt, lastOffsetOf, readBatchHeader } from "#core/kafka/record-batch.ts";
 import type {
   RestoreDeps,
@@ -24,7 +25,7 @@ import {
   type Interruption,
   type PassEnd,
   ProducePass,
-  type TooLarge,
+  type Refusal,
 } from "#core/restore/produce-pass.ts";
 import { validOffsets } from "#core/restore/source-range.ts";
 import type { Deadline } from "#core/runtime.ts";
@@ -80,7 +81,8 @@ class PartitionRestore {
   #recordCount: bigint;
   #nextOffset: bigint;
   #map = new OffsetMapBuilder();
-  #maxMessageBytes: number;
+  /** Less than the request's max_message_bytes once the broker took less than the plan found. */
+  #splitAboveBytes: number;
   #checkpointedAtMs: number;
   #sent: SentBatches;
   /** True once the brokers are known to have replicated all that is counted. */
@@ -105,7 +107,7 @@ class PartitionRestore {
     this.#recordCount = restored.recordCount;
     this.#nextOffset = restored.nextOffset;
     this.#sent = { ...restored.sent };
-    this.#maxMessageBytes = request.max_message_bytes;
+    this.#splitAboveBytes = request.max_message_bytes;
     this.#checkpointedAtMs = deps.clock.monotonicMs();
   }
 
@@ -116,9 +118,10 @@ class PartitionRestore {
       const end = await this.#pass(deadline);
       await this.#checkpoint();
       if (end === "done") return { status: "done", result: await this.#finish() };
-      if (end === "deadline") return this.#continueLater();
+      if (end === "deadline" || deadline.passed()) return this.#continueLater();
       idlePasses = this.#restored.recordCount > before ? 0 : idlePasses + 1;
-      if (end.kind === "too large") this.#lowerMaxMessageBytes(end);
+      if (end.kind === "too large") this.#splitSmaller(end);
+      else if (end.kind === "damaged") throw this.#damaged(end);
       else if (idlePasses >= idlePassesMax) throw end.cause;
       else await this.#backOff(idlePasses, end.cause, deadline);
     }
@@ -189,7 +192,8 @@ class PartitionRestore {
       at: { topic, partition },
       window,
       valid: validOffsets(this.#source.lineage, this.#restored.nextOffset),
-      maxMessageBytes: this.#maxMessageBytes,
+      maxMessageBytes: this.#request.max_message_bytes,
+      splitAboveBytes: this.#splitAboveBytes,
       coalesceBelowBytes: this.#request.coalesce_below_bytes,
       skipRecords: recordsInTarget - this.#restored.recordCount,
       onSkipped: ({ offset, count }) => {
@@ -301,7 +305,7 @@ class PartitionRestore {
   }
 
   /** The broker takes less than the plan found: begin again with smaller batches (R6). */
-  #lowerMaxMessageBytes({ output, cause }: TooLarge): void {
+  #splitSmaller({ output, cause }: Refusal): void {
     if (output.recordCount === 1) {
       const { source_topic, source_partition } = this.#request;
       throw new BackupError(
@@ -312,7 +316,17 @@ class PartitionRestore {
         { cause },
       );
     }
-    this.#maxMessageBytes = Math.ceil(output.batch.length / 2);
+    this.#splitAboveBytes = Math.ceil(output.batch.length / 2);
+  }
+
+  /** The CRC is carried over from the source's producer: the damage came after that. */
+  #damaged({ output, cause }: Refusal): BackupError {
+    const { source_topic: topic, source_partition: partition } = this.#request;
+    const problem = "its bytes do not fit its CRC-32C, and the target's broker refuses it";
+    return corruptBatch({ topic, partition }, output.sources[0]!.offset, problem, {
+      cause,
+      hint: "`kafka-backup validate --deep` finds what else of the backup is damaged.",
+    });
   }
 
   async #backOff(idlePasses: number, cause: Error, deadline: Deadline): Promise<void> {

@@ -8,7 +8,9 @@
 import { BackupError } from "#core/errors.ts";
 import { rewriteHeader } from "#core/kafka/batch-rewrite.ts";
 import type { Cluster, ProduceAnswer, TopicPartition } from "#core/kafka/cluster.ts";
+import { crc32c } from "#core/kafka/crc32c.ts";
 import { isRetriableCode, kafkaError } from "#core/kafka/kafka-errors.ts";
+import { attributesOffset, crcOffset } from "#core/kafka/record-batch.ts";
 import type { PartitionStart } from "#core/restore/documents.ts";
 import type { OutputBatch } from "#core/restore/output-batches.ts";
 
@@ -23,14 +25,15 @@ export interface Interruption {
   readonly cause: Error;
 }
 
-export interface TooLarge {
-  readonly kind: "too large";
+export interface Refusal {
+  /** `damaged`: the batch's bytes are not those that its CRC-32C was computed for. */
+  readonly kind: "too large" | "damaged";
   readonly output: OutputBatch;
   readonly cause: Error;
 }
 
 /** How a pass may end before its input does; anything worse is thrown. */
-export type PassEnd = Interruption | TooLarge;
+export type PassEnd = Interruption | Refusal;
 
 const duplicateErrors: readonly string[] = [
   "OUT_OF_ORDER_SEQUENCE_NUMBER",
@@ -132,6 +135,7 @@ export class ProducePass {
       needs: `Write on topic ${topic} and IdempotentWrite on the cluster`,
     });
     if (tooLargeErrors.includes(answer.error)) this.#end = { kind: "too large", output, cause };
+    else if (isDamaged(output.batch)) this.#end = { kind: "damaged", output, cause };
     else if (duplicateErrors.includes(answer.error)) this.#interrupt(cause);
     else if (isRetriableCode(answer.errorCode)) this.#interrupt(cause);
     else this.#failure = cause;
@@ -141,6 +145,11 @@ export class ProducePass {
     if (cause instanceof Error) this.#end = { kind: "interrupted", cause };
     else this.#failure = cause;
   }
+}
+
+/** Where the batch is sound, what arrived was damaged on the way: it may be sent again. */
+function isDamaged(batch: Buffer): boolean {
+  return crc32c(batch.subarray(attributesOffset)) !== batch.readUInt32BE(crcOffset);
 }
 
 export function foreignWriter(at: TopicPartition, expected: bigint, found: bigint): BackupError {
