@@ -65,16 +65,17 @@ export function encodeOffsetRuns(runs: readonly OffsetRun[]): Buffer {
 /** Throws CorruptManifestError, naming the key, for bytes that no encoder wrote. */
 export function decodeOffsetRuns(bytes: Uint8Array, key: string): OffsetRun[] {
   const runs: OffsetRun[] = [];
-  const reader = { bytes, position: 0, key };
+  const reader: MapReader = { bytes, position: 0, key };
   let source = 0n;
   let target = 0n;
   while (reader.position < bytes.length) {
     const sourceOffset = source + readUvarint(reader);
     const targetOffset = target + readUvarint(reader);
     const count = readUvarint(reader);
-    runs.push({ sourceOffset, targetOffset, count });
     source = sourceOffset + count;
     target = targetOffset + count;
+    if (count === 0n || source > offsetMax || target > offsetMax) throw malformed(reader);
+    runs.push({ sourceOffset, targetOffset, count });
   }
   return runs;
 }
@@ -131,19 +132,30 @@ function writeUvarint(bytes: number[], value: bigint): void {
   bytes.push(Number(rest));
 }
 
+const offsetMax = 2n ** 63n - 1n;
 /** 63 bits of an offset in groups of 7. */
 const uvarintBytesMax = 9;
 
-function readUvarint(reader: { bytes: Uint8Array; position: number; key: string }): bigint {
+interface MapReader {
+  readonly bytes: Uint8Array;
+  position: number;
+  readonly key: string;
+}
+
+function readUvarint(reader: MapReader): bigint {
   let value = 0n;
   for (let i = 0; i < uvarintBytesMax; i++) {
     const byte = reader.bytes[reader.position++];
     if (byte === undefined) break;
     value |= BigInt(byte & 0x7f) << BigInt(7 * i);
+    const isPadded = byte === 0 && i > 0;
+    if (isPadded) break;
     if (byte < 0x80) return value;
   }
-  throw new BackupError(
-    "CorruptManifestError",
-    `offset map ${reader.key} is malformed at byte ${reader.position}`,
-  );
+  throw malformed(reader);
+}
+
+function malformed({ key, position }: MapReader): BackupError {
+  const message = `offset map ${key} is malformed at byte ${position}`;
+  return new BackupError("CorruptManifestError", message);
 }
