@@ -16,7 +16,9 @@ const cities = ["Aarhus", "Bologna", "Cork", "Dresden", "Eindhoven", "Fribourg",
 const countries = ["DE", "DK", "FR", "IE", "IT", "NL", "PL"];
 const goods = ["kettle", "lamp", "notebook", "bicycle bell", "rain jacket", "tea cup", "puzzle"];
 const colours = ["black", "white", "red", "sea green", "ochre", "navy"];
-const agents = ["ios/17.4.1", "android/14.0", "web/firefox-126", "web/chrome-125", "web/safari-17"];
+
+const hexDigits = "0123456789abcdef";
+const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /** Mulberry32: uniform in [0, 1), the same sequence for the same seed. */
 function randomFrom(seed: number): () => number {
@@ -41,18 +43,18 @@ export async function writePayloads(file: string): Promise<number> {
 function event(random: () => number, n: number) {
   const below = (max: number) => Math.floor(random() * max);
   const pick = (from: readonly string[]) => from[below(from.length)]!;
-  const hex = (digits: number) =>
-    Array.from({ length: digits }, () => below(16).toString(16)).join("");
+  const some = (length: number, alphabet: string) =>
+    Array.from({ length }, () => alphabet[below(alphabet.length)]).join("");
   const first = pick(firstNames);
   const last = pick(lastNames);
-  const items = Array.from({ length: 1 + below(3) }, () => ({
+  const items = Array.from({ length: 1 + below(2) }, () => ({
     sku: `${pick(colours).slice(0, 2).toUpperCase()}-${10_000 + below(90_000)}`,
     title: `${pick(colours)} ${pick(goods)}`,
     quantity: 1 + below(5),
     unit_price_cents: 99 + below(20_000),
   }));
   return {
-    event_id: hex(32),
+    event_id: some(32, hexDigits),
     type: pick(events),
     occurred_at: new Date(1_736_899_200_000 + n * 1_700 + below(1_700)).toISOString(),
     customer: {
@@ -68,7 +70,7 @@ function event(random: () => number, n: number) {
       country: pick(countries),
     },
     total_cents: items.reduce((sum, item) => sum + item.quantity * item.unit_price_cents, 0),
-    paid: random() < 0.8,
-    agent: pick(agents),
+    payment_token: some(16, base64Digits),
+    session: some(22, base64Digits),
   };
 }
