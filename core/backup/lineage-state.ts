@@ -14,6 +14,7 @@ import {
   noneDropped,
   noTotals,
   sumOfDropped,
+  totalsOf,
 } from "#core/catalog/totals.ts";
 
 /** What one run added to one lineage of a partition. */
@@ -118,16 +119,4 @@ function mergeGaps(gaps: readonly Gap[]): Gap[] {
     } else merged.push(gap);
   }
   return merged;
-}
-
-function totalsOf(segments: readonly SegmentEntry[]): Totals {
-  const sum = (field: "batch_count" | "record_count" | "batch_bytes" | "stored_bytes") =>
-    segments.reduce((total, segment) => total + segment[field], 0);
-  return {
-    segment_count: segments.length,
-    batch_count: sum("batch_count"),
-    record_count: sum("record_count"),
-    batch_bytes: sum("batch_bytes"),
-    stored_bytes: sum("stored_bytes"),
-  };
 }

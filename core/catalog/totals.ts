@@ -1,4 +1,10 @@
-import type { DroppedBatches, LineageState, Manifest, Totals } from "#core/catalog/manifest.ts";
+import type {
+  DroppedBatches,
+  LineageState,
+  Manifest,
+  SegmentEntry,
+  Totals,
+} from "#core/catalog/manifest.ts";
 
 export interface LineageOfPartition {
   readonly topic: string;
@@ -15,7 +21,7 @@ export function lineagesOf(manifest: Manifest): LineageOfPartition[] {
   );
 }
 
-export const noTotals: Totals = {
+export const noTotals: Readonly<Totals> = {
   segment_count: 0,
   batch_count: 0,
   record_count: 0,
@@ -35,6 +41,21 @@ export function addTotals(a: Totals, b: Totals): Totals {
 
 export function sumOfTotals(totals: readonly Totals[]): Totals {
   return totals.reduce(addTotals, noTotals);
+}
+
+/** Changes `sum`: there may be a million segments. */
+export function addSegment(sum: Totals, segment: SegmentEntry): void {
+  sum.segment_count += 1;
+  sum.batch_count += segment.batch_count;
+  sum.record_count += segment.record_count;
+  sum.batch_bytes += segment.batch_bytes;
+  sum.stored_bytes += segment.stored_bytes;
+}
+
+export function totalsOf(segments: readonly SegmentEntry[]): Totals {
+  const sum = { ...noTotals };
+  for (const segment of segments) addSegment(sum, segment);
+  return sum;
 }
 
 export const noneDropped: DroppedBatches = { aborted: 0, control: 0, empty: 0 };

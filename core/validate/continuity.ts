@@ -9,6 +9,7 @@ import {
   type Totals,
   totals,
 } from "#core/catalog/manifest.ts";
+import { addSegment } from "#core/catalog/totals.ts";
 import { int64 } from "#core/json.ts";
 import { parseSegmentKey } from "#core/storage/keys.ts";
 import { type Finding, type FindingPlace, finding } from "#core/validate/findings.ts";
@@ -63,7 +64,7 @@ export function followSegment(
     findings.push(...unexplained(followed, from, segment.start_offset));
   }
   followed.endOffset = max(segment.end_offset + 1n, followed.endOffset);
-  addTo(followed.totals, segment);
+  addSegment(followed.totals, segment);
   return findings;
 }
 
@@ -99,20 +100,6 @@ export function checkTotals(
   if (wrong.length === 0) return [];
   const list = wrong.map((field) => `${field} ${recorded[field]} instead of ${counted[field]}`);
   return [finding("totals_differ", `${what} say ${list.join(", ")}`, place)];
-}
-
-/** A fresh object that `addTo` may change. */
-export function emptyTotals(): Totals {
-  return { segment_count: 0, batch_count: 0, record_count: 0, batch_bytes: 0, stored_bytes: 0 };
-}
-
-/** Changes `sum`: there may be a million segments. */
-export function addTo(sum: Totals, segment: SegmentEntry): void {
-  sum.segment_count += 1;
-  sum.batch_count += segment.batch_count;
-  sum.record_count += segment.record_count;
-  sum.batch_bytes += segment.batch_bytes;
-  sum.stored_bytes += segment.stored_bytes;
 }
 
 function checkName(

@@ -4,13 +4,12 @@
  */
 import { z } from "zod";
 import type { Manifest, RunList } from "#core/catalog/manifest.ts";
+import { addSegment, noTotals } from "#core/catalog/totals.ts";
 import { runCountOf } from "#core/describe/list.ts";
 import type { Deadline } from "#core/runtime.ts";
 import { inBackup } from "#core/storage/keys.ts";
 import {
-  addTo,
   checkTotals,
-  emptyTotals,
   type FollowedLineage,
   finishLineage,
   followSegment,
@@ -81,7 +80,7 @@ class Planner {
   #segmentCount = 0;
   #isComplete: boolean;
   /** Of the run that is being planned. */
-  #runTotals = emptyTotals();
+  #runTotals = { ...noTotals };
   #isRunWhole = true;
 
   constructor(
@@ -136,7 +135,7 @@ class Planner {
       for (const segment of segments) {
         const segmentKey = inBackup(backup_id, segment.key);
         if (followed !== undefined) this.#logKnown(followSegment(followed, segment, segmentKey));
-        addTo(this.#runTotals, segment);
+        addSegment(this.#runTotals, segment);
         this.#segmentCount += 1;
         await this.#onItem({ backup_id, level, topic, partition, lineage, segment });
       }
@@ -149,7 +148,7 @@ class Planner {
       const what = `the totals of run ${run.run_id}`;
       this.#log.add(...checkTotals(run.totals, this.#runTotals, what, { key }));
     }
-    this.#runTotals = emptyTotals();
+    this.#runTotals = { ...noTotals };
     this.#isRunWhole = true;
     this.#runCount += runsEnded;
   }
@@ -207,7 +206,7 @@ function followedLineages(
           state,
           isCompacted,
           endOffset: undefined,
-          totals: emptyTotals(),
+          totals: { ...noTotals },
         });
       }
     }
