@@ -1,5 +1,4 @@
 /** The first step of a restore: continue, or say what is finished, or plan and store the intent. */
-
 import { formatVersion } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";

@@ -1,5 +1,4 @@
 /** Reads one lineage of one backed-up partition, frame by frame. */
-
 import type { LineageState, Manifest } from "#core/catalog/manifest.ts";
 import { segmentsOf } from "#core/catalog/segments-of.ts";
 import { BackupError } from "#core/errors.ts";

@@ -1,5 +1,4 @@
 /** Objects in this process's memory, for tests and for trying out. */
-
 import { BackupError } from "#core/errors.ts";
 import type {
   CreateOutcome,

@@ -2,7 +2,6 @@
  * A whole validation in one process, for the command line: manifests, plan, segments, orphans,
  * report. The state machine does the same steps in the same order.
  */
-
 import { lineagesOf } from "#core/catalog/totals.ts";
 import { BackupError } from "#core/errors.ts";
 import { readNamedKeys } from "#core/prune/named-keys.ts";

@@ -1,5 +1,4 @@
 /** S3 behind a proxy that loses answers: the request arrives, what came of it is not heard. */
-
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request } from "node:http";

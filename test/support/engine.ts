@@ -1,5 +1,4 @@
 /** The engine as an entry point would call it, for tests against real services. */
-
 import type { BackupRequest, BackupResult, SegmentSettings } from "#core/backup/contract.ts";
 import { runBackup } from "#core/backup/run.ts";
 import type { Catalog } from "#core/catalog/catalog.ts";

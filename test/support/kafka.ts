@@ -1,5 +1,4 @@
 /** The broker that all integration test files of a run share: use random topic names. */
-
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";

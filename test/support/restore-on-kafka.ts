@@ -1,5 +1,4 @@
 /** Restores of small synthetic backups into the shared broker. */
-
 import { randomBytes } from "node:crypto";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";

@@ -2,7 +2,6 @@
  * Makes small backups without a Kafka: real segments, checkpoints, run documents and manifests,
  * written by the code that writes them for a cluster.
  */
-
 import type { BackupPlan, PartitionWork } from "#core/backup/contract.ts";
 import { finishBackup } from "#core/backup/finish.ts";
 import type { Catalog, StoredManifest } from "#core/catalog/catalog.ts";
