@@ -42,10 +42,10 @@ function shifted(places: readonly Place[], by: bigint): Place[] {
   return places.map(({ source, target }) => ({ source: source + by, target: target + by }));
 }
 
-/** The map as a restore makes it: batches of 1 to 7 records, a part after some of them. */
-function partsOf(places: readonly Place[], choices: readonly number[]): OffsetRun[][] {
+/** The map as a restore stores it: batches of 1 to 7 records, a part after some of them. */
+function partsOf(places: readonly Place[], choices: readonly number[]): Buffer[] {
   const builder = new OffsetMapBuilder();
-  const parts: OffsetRun[][] = [];
+  const parts: Buffer[] = [];
   for (let i = 0, step = 0; i < places.length; step++) {
     const choice = choices[step % choices.length]!;
     const first = places[i]!;
@@ -53,10 +53,14 @@ function partsOf(places: readonly Place[], choices: readonly number[]): OffsetRu
     while (count <= choice % 7 && isNext(places[i + count - 1]!, places[i + count])) count++;
     builder.add(first.source, first.target, count);
     i += count;
-    if (choice >= 70) parts.push(builder.take());
+    if (choice >= 70) parts.push(encodeOffsetRuns(builder.take()));
   }
-  parts.push(builder.take());
+  parts.push(encodeOffsetRuns(builder.take()));
   return parts;
+}
+
+function readMap(parts: readonly Buffer[]): OffsetRun[] {
+  return mergeOffsetRuns(parts.map((part, i) => decodeOffsetRuns(part, `map-${i}`)));
 }
 
 function isNext(place: Place, next: Place | undefined): boolean {
@@ -79,9 +83,7 @@ test("R3: parts that are stored, read and merged are the map, whatever batches a
   fc.assert(
     fc.property(anyPlaces, anyShift, anyChoices, (places, shift, choices) => {
       const all = shifted(places, shift);
-      const stored = partsOf(all, choices).map(encodeOffsetRuns);
-      const read = stored.map((part, i) => decodeOffsetRuns(part, `map-${i}`));
-      expect(mergeOffsetRuns(read)).toEqual(runsOf(all));
+      expect(readMap(partsOf(all, choices))).toEqual(runsOf(all));
     }),
   );
 });
@@ -90,7 +92,7 @@ test("R3: an offset is translated to the first restored record that is not befor
   fc.assert(
     fc.property(anyPlaces, anyShift, anyChoices, (places, shift, choices) => {
       const all = shifted(places, shift);
-      const runs = mergeOffsetRuns(partsOf(all, choices));
+      const runs = readMap(partsOf(all, choices));
       const end = (all.at(-1)?.target ?? shift) + 1n;
       const last = all.at(-1)?.source ?? shift;
       for (let offset = shift; offset <= last + 2n; offset++) {
