@@ -55,6 +55,8 @@ export interface OutputOptions {
   readonly valid: ValidOffsets;
   /** Bytes of a whole batch that the target takes. */
   readonly maxMessageBytes: number;
+  /** Batches of several records have at most these bytes; `maxMessageBytes` when undefined. */
+  readonly splitAboveBytes?: number | undefined;
   /** Batches of fewer bytes are coalesced; `coalesceBelowBytesDefault` when undefined. */
   readonly coalesceBelowBytes?: number | undefined;
   /** The first records of the output that are already in the target: told, not put into batches. */
@@ -114,8 +116,10 @@ export class OutputBatches {
     const { at, maxMessageBytes } = this.#options;
     const batch = builder.finish({ codec: this.#builderCodec });
     checkEncodedBatch(batch, builder.body, at);
-    if (batch.length <= maxMessageBytes) return batch;
-    if (builder.sizeInBytes <= maxMessageBytes) return builder.finish({ codec: "none" });
+    if (batch.length <= this.#splitAboveBytes) return batch;
+    const isSmallerPlain = builder.sizeInBytes < batch.length;
+    const smallest = isSmallerPlain ? builder.finish({ codec: "none" }) : batch;
+    if (smallest.length <= maxMessageBytes) return smallest; // Of one record, if above the other.
     throw new BackupError(
       "RecordTooLargeError",
       `${at.topic}-${at.partition}: the record at offset ${this.#sources[0]?.offset} makes a batch ` +
@@ -124,13 +128,18 @@ export class OutputBatches {
     );
   }
 
+  get #splitAboveBytes(): number {
+    const { splitAboveBytes, maxMessageBytes } = this.#options;
+    return splitAboveBytes ?? maxMessageBytes;
+  }
+
   #passesRaw(header: RecordBatchHeader): boolean {
-    const { window, valid, maxMessageBytes } = this.#options;
+    const { window, valid } = this.#options;
     return (
       !mustReencode(header) &&
       window.start === undefined &&
       (window.end === undefined || header.maxTimestamp <= window.end) &&
-      header.sizeInBytes <= maxMessageBytes &&
+      header.sizeInBytes <= this.#splitAboveBytes &&
       valid.isWhole(header.baseOffset, lastOffsetOf(header))
     );
   }
@@ -170,7 +179,7 @@ export class OutputBatches {
   #fits(timestamp: bigint, tailBytes: number): boolean {
     const builder = this.#builder!;
     if (builder.recordCount === 0) return true;
-    const limit = Math.min(builtBytesMax, this.#options.maxMessageBytes);
+    const limit = Math.min(builtBytesMax, this.#splitAboveBytes);
     return builder.recordCount < builtRecordsMax && builder.sizeWith(timestamp, tailBytes) <= limit;
   }
 
