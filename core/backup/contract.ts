@@ -51,7 +51,7 @@ export const partitionWork = z.object({
   end_offset: int64,
   /** Of the leader at the plan. */
   leader_epoch: z.int(),
-  /** Of the lineage's last archived batch; -1 before the first. */
+  /** Of the lineage's last batch read, kept or dropped; -1 before the first. */
   last_leader_epoch: z.int(),
 });
 export type PartitionWork = z.infer<typeof partitionWork>;

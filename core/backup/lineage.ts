@@ -12,7 +12,7 @@ export interface ArchivedPosition {
   readonly lineage: number;
   readonly topicId: string;
   readonly nextOffset: bigint;
-  /** Of the last archived batch; -1 before the first. */
+  /** Of the last batch read, kept or dropped; -1 before the first. */
   readonly lastLeaderEpoch: number;
 }
 
@@ -33,8 +33,9 @@ export function archivedPosition(
 
 /**
  * True where reading may go on at `archived.nextOffset`: the topic id is the same and the log
- * still holds, or once held, the last archived batch (KIP-101: the end offset of its leader epoch
- * has not fallen below what was archived of it).
+ * still holds, or once held, the last batch that was read (KIP-101: the end offset of its leader
+ * epoch has not fallen below what was read of it). Dropped batches count: behind a transaction's
+ * data there may be a marker of a newer epoch, and the older one ends before it.
  */
 export async function continuesArchive(
   cluster: Cluster,

@@ -67,7 +67,7 @@ export class PartitionArchive {
     return this.#nextOffset;
   }
 
-  /** Leader epoch of the last archived batch; -1 before the first. */
+  /** Leader epoch of the last batch that was read, kept or dropped; -1 before the first. */
   get lastLeaderEpoch(): number {
     return this.#lastLeaderEpoch;
   }
@@ -87,6 +87,7 @@ export class PartitionArchive {
   async drop(header: RecordBatchHeader, why: keyof DroppedBatches): Promise<void> {
     this.#dropped[why] += 1;
     this.#nextOffset = lastOffsetOf(header) + 1n;
+    this.#lastLeaderEpoch = header.partitionLeaderEpoch;
     await this.#checkpointWhenDue();
   }
 

@@ -25,7 +25,7 @@ export const checkpoint = z.object({
   /** Where reading of this lineage began in this run. */
   start_offset: int64,
   next_offset: int64,
-  /** Of the last kept batch; -1 before the first of the lineage. */
+  /** Of the last batch read, kept or dropped; -1 before the first of the lineage. */
   last_leader_epoch: z.int(),
   segments: z.array(segmentEntry),
   gaps: z.array(gap),
