@@ -103,8 +103,11 @@ async function baseManifest(deps: BackupDeps, plan: BackupPlan): Promise<Manifes
 
 async function readParts(deps: BackupDeps, plan: BackupPlan): Promise<PartitionParts[]> {
   const limit = pLimit(concurrentReads);
+  // All of a topic's, also those that could not be planned: an earlier attempt may have read them.
   const partitions = [
-    ...plan.partitions,
+    ...plan.cluster.topics.flatMap(({ name, partition_count }) =>
+      Array.from({ length: partition_count }, (_, partition) => ({ topic: name, partition })),
+    ),
     ...plan.left_behind.flatMap(({ name, partitions }) =>
       partitions.map((partition) => ({ topic: name, partition })),
     ),
