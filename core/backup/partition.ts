@@ -15,7 +15,12 @@ import { BackupError, isBackupError } from "#core/errors.ts";
 import { AbortedTransactionFilter } from "#core/kafka/aborted-transactions.ts";
 import { checkBatch } from "#core/kafka/batch-check.ts";
 import type { FetchedPartition } from "#core/kafka/cluster.ts";
-import { batchSizeAt, lastOffsetOf, readBatchHeader } from "#core/kafka/record-batch.ts";
+import {
+  batchHeaderBytes,
+  batchSizeAt,
+  lastOffsetOf,
+  readBatchHeader,
+} from "#core/kafka/record-batch.ts";
 import type { Deadline } from "#core/runtime.ts";
 
 /**
@@ -25,6 +30,8 @@ import type { Deadline } from "#core/runtime.ts";
  */
 const fetchBytesMax = 2 * 1024 * 1024;
 const fetchWaitMs = 500;
+/** Nothing for this long, though the end lies further on, is no accident of one answer. */
+const emptyMs = 5_000;
 /** A broker that shows data before the end and does not send it for this long is not well. */
 const stallMs = 60_000;
 
@@ -54,6 +61,9 @@ export async function backupPartition(
   return { status: isDone ? "done" : "continue", next_offset: archive.nextOffset };
 }
 
+/** Topic setting of KIP-405. */
+const remoteStorage = "remote.storage.enable";
+
 const readErrors = [
   "CorruptRecordBatchError",
   "OffsetOutOfRangeError",
@@ -70,6 +80,8 @@ class PartitionReader {
   /** Where the next fetch begins; the archive follows behind. */
   #fetchOffset: bigint;
   #progressAtMs: number;
+  /** Since when answers bring nothing although the end was not reached. */
+  #emptySinceMs: number | undefined;
 
   constructor(deps: BackupDeps, request: BackupPartitionRequest, archive: PartitionArchive) {
     this.#deps = deps;
@@ -88,6 +100,7 @@ class PartitionReader {
       else if (fetched === "fenced") await this.#followLeader();
       const batches = typeof fetched === "string" ? undefined : fetched;
       const end = batches === undefined ? 0 : this.#endOfWholeBatches(batches);
+      if (batches !== undefined) await this.#watchProgress(batches, end > 0);
       pending = this.#fetchNext(deadline);
       // A look-ahead that fails is thrown when it is awaited; until then it is not unhandled.
       pending?.catch(() => {});
@@ -107,7 +120,7 @@ class PartitionReader {
         currentLeaderEpoch: this.#leaderEpoch,
         maxBytes: fetchBytesMax,
         minBytes: 1,
-        maxWaitMs: fetchWaitMs,
+        maxWaitMs: this.#emptySinceMs === undefined ? fetchWaitMs : emptyMs,
         isolation: "read_committed",
       })
       .catch((error: unknown) => {
@@ -143,7 +156,8 @@ class PartitionReader {
   }
 
   /**
-   * Position after the last whole batch that this run wants, and moves the fetch offset behind it.
+   * Position after the last whole batch that this run wants, or after a damaged one. Moves the
+   * fetch offset behind what is whole.
    */
   #endOfWholeBatches(fetched: FetchedPartition): number {
     const { records } = fetched;
@@ -151,13 +165,13 @@ class PartitionReader {
     for (;;) {
       const size = batchSizeAt(records, position);
       if (size === undefined) break;
+      if (size < batchHeaderBytes) return records.length; // Archiving comes to it, and refuses it.
       const header = readBatchHeader(records, position);
       if (header.baseOffset >= this.#request.work.end_offset) break;
       const next = lastOffsetOf(header) + 1n;
       if (next > this.#fetchOffset) this.#fetchOffset = next;
       position += size;
     }
-    this.#watchProgress(fetched, position > 0);
     return position;
   }
 
@@ -165,12 +179,14 @@ class PartitionReader {
    * Batches beyond those that exist cannot be waited for: compaction may have removed all up to
    * the end. A broker that throttles also answers with nothing, and says so (KIP-219).
    */
-  #watchProgress(fetched: FetchedPartition, isProgress: boolean): void {
+  async #watchProgress(fetched: FetchedPartition, isProgress: boolean): Promise<void> {
     const { clock } = this.#deps;
     const { end_offset, topic, partition } = this.#request.work;
+    const isEmpty = fetched.records.length === 0 && fetched.lastStableOffset >= end_offset;
     if (isProgress || fetched.throttleTimeMs > 0) {
       this.#progressAtMs = clock.monotonicMs();
-    } else if (fetched.records.length === 0 && fetched.lastStableOffset >= end_offset) {
+      this.#emptySinceMs = undefined;
+    } else if (isEmpty && (await this.#isCompactedAway())) {
       this.#fetchOffset = end_offset;
     } else if (fetched.records.length > 0 && isBeyond(fetched.records, end_offset)) {
       this.#fetchOffset = end_offset;
@@ -181,6 +197,20 @@ class PartitionReader {
           `${stallMs / 1000} s, though the last stable offset was ${end_offset} at the plan`,
       );
     }
+  }
+
+  /**
+   * A broker whose remote storage is slower than it waits also answers with nothing and without an
+   * error (KIP-405, KIP-1018). Topics with remote storage are never compacted, so nothing is ever
+   * missing at their end; of others the answer is taken when it stays the same.
+   */
+  async #isCompactedAway(): Promise<boolean> {
+    const { clock, cluster } = this.#deps;
+    const { topic } = this.#request.work;
+    this.#emptySinceMs ??= clock.monotonicMs();
+    if (clock.monotonicMs() - this.#emptySinceMs < emptyMs) return false;
+    const settings = (await cluster.topicSettings([topic])).get(topic) ?? [];
+    return !settings.some(({ name, value }) => name === remoteStorage && value === "true");
   }
 
   async #archiveBatches(fetched: FetchedPartition, end: number): Promise<void> {

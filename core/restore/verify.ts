@@ -7,6 +7,7 @@ import { BackupError } from "#core/errors.ts";
 import { checkBatch } from "#core/kafka/batch-check.ts";
 import type { TopicPartition } from "#core/kafka/cluster.ts";
 import {
+  batchHeaderBytes,
   batchSizeAt,
   lastOffsetOf,
   type RecordBatchHeader,
@@ -156,6 +157,7 @@ class PartitionVerification {
       for (let position = 0; offset < end_offset; ) {
         const size = batchSizeAt(records, position);
         if (size === undefined) break;
+        if (size < batchHeaderBytes) checkBatch(records, position, this.#at); // Throws.
         const header = readBatchHeader(records, position);
         if (lastOffsetOf(header) >= offset) {
           yield { buffer: records, position, header };
