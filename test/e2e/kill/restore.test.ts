@@ -53,6 +53,7 @@ const cases: readonly KillCase[] = [
   killed("before its intent", "^before create .*/intent.json"),
   killed("after its intent", "^after create .*/intent.json"),
   killed("after it made a topic", "^after createTopics"),
+  killed("before the document of a topic that was there", "^before create .*/targets/", { nth: 2 }),
   killed("after the document of a topic that was there", "^after create .*/targets/", { nth: 2 }),
   killed("after altering what it made", "^after alterTopicSettings"),
   killed("after altering settings that were there", "^after alterTopicSettings", {
