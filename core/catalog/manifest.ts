@@ -130,7 +130,7 @@ export const lineageState = z.object({
   start_offset: offset,
   /** Exclusive end: where the next run continues. */
   next_offset: offset,
-  /** Leader epoch of the last archived batch; -1 before the first. */
+  /** Leader epoch of the last batch read, archived or dropped; -1 before the first. */
   last_leader_epoch: z.int(),
   /** Largest maxTimestamp archived; -1 before the first batch. */
   max_timestamp: timestamp,
