@@ -8,15 +8,30 @@ import { dirname, join } from "node:path";
 import { BackupError } from "#core/errors.ts";
 import type { CreateOutcome, ObjectInfo } from "#core/storage/backend.ts";
 
+/** Writes `chunks` one after the other, from `position` on. */
 export async function writeFully(
-  file: fs.FileHandle,
-  chunk: Uint8Array,
+  file: Pick<fs.FileHandle, "writev">,
+  chunks: readonly Uint8Array[],
   position: number,
 ): Promise<void> {
-  for (let done = 0; done < chunk.length; ) {
-    const left = chunk.length - done;
-    done += (await file.write(chunk, done, left, position + done)).bytesWritten;
+  let left = chunks;
+  for (let at = position; left.length > 0; ) {
+    const { bytesWritten } = await file.writev(left, at);
+    at += bytesWritten;
+    left = without(left, bytesWritten);
   }
+}
+
+/** What remains of `chunks` after their first `bytes`. */
+function without(chunks: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let skipped = bytes;
+  let first = 0;
+  while (first < chunks.length && skipped >= chunks[first]!.length) {
+    skipped -= chunks[first]!.length;
+    first += 1;
+  }
+  if (first === chunks.length) return [];
+  return [chunks[first]!.subarray(skipped), ...chunks.slice(first + 1)];
 }
 
 export async function readFully(
