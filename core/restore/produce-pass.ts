@@ -35,7 +35,7 @@ export interface Refusal {
 /** How a pass may end before its input does; anything worse is thrown. */
 export type PassEnd = Interruption | Refusal;
 
-const duplicateErrors: readonly string[] = [
+const sequenceErrors: readonly string[] = [
   "OUT_OF_ORDER_SEQUENCE_NUMBER",
   "DUPLICATE_SEQUENCE_NUMBER",
   "UNKNOWN_PRODUCER_ID",
@@ -136,8 +136,9 @@ export class ProducePass {
     });
     if (tooLargeErrors.includes(answer.error)) this.#end = { kind: "too large", output, cause };
     else if (isDamaged(output.batch)) this.#end = { kind: "damaged", output, cause };
-    else if (duplicateErrors.includes(answer.error)) this.#interrupt(cause);
-    else if (isRetriableCode(answer.errorCode)) this.#interrupt(cause);
+    else if (sequenceErrors.includes(answer.error)) {
+      this.#interrupt(otherSequence(this.#at, expected, cause));
+    } else if (isRetriableCode(answer.errorCode)) this.#interrupt(cause);
     else this.#failure = cause;
   }
 
@@ -150,6 +151,19 @@ export class ProducePass {
 /** Where the batch is sound, what arrived was damaged on the way: it may be sent again. */
 function isDamaged(batch: Buffer): boolean {
   return crc32c(batch.subarray(attributesOffset)) !== batch.readUInt32BE(crcOffset);
+}
+
+/**
+ * An answer or a late request may explain it, and the log's end then tells; what lasts is a log
+ * that holds other records than this producer's.
+ */
+function otherSequence({ topic, partition }: TopicPartition, offset: bigint, cause: BackupError) {
+  return new BackupError(
+    "ForeignWriterError",
+    `${topic}-${partition}: the log ends at offset ${offset}, but not all in it are the restore's ` +
+      `own records: ${cause.message}`,
+    { cause },
+  );
 }
 
 export function foreignWriter(at: TopicPartition, expected: bigint, found: bigint): BackupError {
