@@ -6,7 +6,7 @@ import { BackupError } from "#core/errors.ts";
 import type { Cluster, ProduceRequest } from "#core/kafka/cluster.ts";
 import { restorePartition } from "#core/restore/partition.ts";
 import type { RestoreResult } from "#core/restore/run.ts";
-import { deadlineAt, silentLogger } from "#core/runtime.ts";
+import { type Clock, deadlineAt, silentLogger } from "#core/runtime.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
@@ -55,19 +55,24 @@ function shallEqual(source: string, restored: string, partitions = [0]): void {
   expectedEqual.push({ source, restored, partitions });
 }
 
-/** Something happens before the produce requests to a partition with the given numbers, from 0. */
+/**
+ * Something happens before the produce requests to a partition with the given numbers, from 0;
+ * requests stay in order.
+ */
 function producing(
   at: { topic: string; partition: number },
   events: Readonly<Record<number, () => Promise<unknown>>>,
 ): Pick<Cluster, "produce"> {
   let count = 0;
+  let before: Promise<unknown> = Promise.resolve();
   return {
-    produce: async (request) => {
+    produce: (request) => {
       if (request.topic !== at.topic || request.partition !== at.partition) {
         return cluster.produce(request);
       }
-      await events[count++]?.();
-      return cluster.produce(request);
+      const event = events[count++];
+      before = before.then(() => event?.());
+      return before.then(() => cluster.produce(request));
     },
   };
 }
@@ -80,6 +85,7 @@ const setMaxMessageBytes = (topic: string, bytes: number) =>
 
 describe("R2 a foreign record in the target partition", () => {
   const titles = ["in front", "in the middle", "behind the last one"];
+  const foundAt = [0, 700, 2_000];
   const restored = titles.map(() => randomName("restored"));
   const results: RestoreResult[] = [];
 
@@ -102,7 +108,9 @@ describe("R2 a foreign record in the target partition", () => {
           topic: restored[i],
           partition: 0,
           error: "ForeignWriterError",
-          message: expect.stringContaining(`${restored[i]}-0: expected the log to end at`),
+          message: expect.stringContaining(
+            `expected the log to end at offset ${foundAt[i]}, found ${foundAt[i]! + 1}`,
+          ),
         },
       ],
     });
@@ -221,37 +229,59 @@ async function produceLate(request: ProduceRequest): Promise<unknown> {
   return cluster.produce({ ...request, batch });
 }
 
-test("R1 small batches are restored alike, coalesced or as they are", async () => {
+/** One partition's worker alone, into a topic that exists. */
+async function restoreMixed(
+  topic: string,
+  over: { cluster?: Cluster; clock?: Clock; coalesceBelowBytes?: number },
+) {
   const { manifest, sha256 } = (await backup.catalog.latestManifest(backup.backupId))!;
   const { storage, catalog } = backup;
-  const clock = systemClock;
-  const deps = { storage, catalog, cluster, clock, logger: silentLogger, newId: randomId };
-  const sent: { raw: number; encoded: number }[] = [];
-  for (const coalesce_below_bytes of [0, 1024 * 1024]) {
-    const topic = await createTopic(cluster);
-    const [description] = await cluster.describeTopics([topic]);
-    const request = {
-      backup_id: backup.backupId,
-      restore_id: `20260131T120000Z-${randomId().slice(0, 8)}`,
-      manifest: { generation: manifest.generation, sha256 },
-      window: {},
-      source_topic: mixed,
-      source_partition: 0,
-      lineage: 1,
-      target_topic: topic,
-      target_partition: 0,
-      target_topic_id: description!.topicId,
-      max_message_bytes: 1_048_588,
-      coalesce_below_bytes,
-      checkpoint_interval_ms: 5_000,
-    };
-    const outcome = await restorePartition(deps, request, noDeadline);
-    if (outcome.status !== "done") throw new Error("stopped before the end");
-    sent.push(outcome.result.sent);
-    shallEqual(mixed, topic);
-  }
-  expect(sent[0]).toMatchObject({ raw: 120, encoded: 0 });
-  expect(sent[1]).toMatchObject({ raw: 0, encoded: 1 });
+  const { clock = systemClock } = over;
+  const target = over.cluster ?? cluster;
+  const deps = { storage, catalog, cluster: target, clock, logger: silentLogger, newId: randomId };
+  const [description] = await cluster.describeTopics([topic]);
+  const request = {
+    backup_id: backup.backupId,
+    restore_id: `20260131T120000Z-${randomId().slice(0, 8)}`,
+    manifest: { generation: manifest.generation, sha256 },
+    window: {},
+    source_topic: mixed,
+    source_partition: 0,
+    lineage: 1,
+    target_topic: topic,
+    target_partition: 0,
+    target_topic_id: description!.topicId,
+    max_message_bytes: 1_048_588,
+    coalesce_below_bytes: over.coalesceBelowBytes,
+    checkpoint_interval_ms: 5_000,
+  };
+  const outcome = await restorePartition(deps, request, noDeadline);
+  if (outcome.status !== "done") throw new Error("stopped before the end");
+  return outcome.result;
+}
+
+test("R2 a foreign record in the place of a batch whose request was lost fails by name", async () => {
+  const topic = await createTopic(cluster);
+  let count = 0;
+  const racing = wrappedCluster(cluster, {
+    produce: (request) =>
+      ++count === 6 ? foreignRecord(topic).then(lost) : cluster.produce(request),
+  });
+  const clock = { ...systemClock, sleep: () => systemClock.sleep(10) };
+  await expect(restoreMixed(topic, { cluster: racing, clock })).rejects.toMatchObject({
+    name: "ForeignWriterError",
+    message: expect.stringContaining(`${topic}-0: the log ends at offset`),
+  });
+});
+
+test("R1 small batches are restored alike, coalesced or as they are", async () => {
+  const [asTheyAre, coalesced] = [await createTopic(cluster), await createTopic(cluster)];
+  const { sent } = await restoreMixed(asTheyAre, { coalesceBelowBytes: 0 });
+  expect(sent).toMatchObject({ raw: 120, encoded: 0 });
+  const together = await restoreMixed(coalesced, { coalesceBelowBytes: 1024 * 1024 });
+  expect(together.sent).toMatchObject({ raw: 0, encoded: 1 });
+  shallEqual(mixed, asTheyAre);
+  shallEqual(mixed, coalesced);
 });
 
 test("F2 all of these hold what their source holds, as Kafka's own consumer sees it", async () => {
