@@ -29,7 +29,10 @@ export interface FrameFormat {
   compress(pieces: Pieces, rawBytes: number, level: number): Promise<Pieces>;
   /** One frame of the same format that holds the bytes as they are; slices, not copies. */
   store(pieces: Pieces, rawBytes: number): Pieces;
-  /** Throws when the frame is malformed, and before it allocates much more than `rawBytes`. */
+  /**
+   * May leave the content in the frame's own memory. Throws when the frame is malformed, and
+   * before it allocates much more than `rawBytes`.
+   */
   decompress(frame: Buffer, rawBytes: number): Promise<Buffer>;
 }
 
@@ -83,9 +86,9 @@ export function storeFrame(codec: FrameCodec, pieces: Pieces): Pieces {
 }
 
 /**
- * The content of one frame, which is `rawBytes` long. It may be a slice of `frame`. `where` names
- * the frame in messages. Throws CorruptSegmentError when the frame is malformed, holds more or less, or is
- * said to hold more than `frameBytesMax`.
+ * The content of one frame, which is `rawBytes` long. Takes over `frame`: its memory may hold the
+ * content afterwards. `where` names the frame in messages. Throws CorruptSegmentError when the
+ * frame is malformed, holds more or less, or is said to hold more than `frameBytesMax`.
  */
 export async function decompressFrame(
   codec: FrameCodec,
