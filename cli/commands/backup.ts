@@ -36,6 +36,7 @@ export const configure: Configure = (command, context) => {
     const result = await runBackup(deps, backupRequestOf(config), session.deadline);
     stop();
     warnOfHangingTransactions(result, (line) => logger.warn(line));
+    warnOfUnreadTransactions(result, (line) => logger.warn(line));
     await session.write(result, () => backupText(session.io, result));
     return result.status === "done" ? exitCodes.done : exitCodes.doneWithGaps;
   });
@@ -68,6 +69,12 @@ function warnOfHangingTransactions(result: BackupResult, warn: (line: string) =>
         `${open.start_offset}, ${durationText(open.age_ms)} ago; records behind it are not backed up. ` +
         "`kafka-transactions.sh abort` ends it.",
     );
+  }
+}
+
+function warnOfUnreadTransactions(result: BackupResult, warn: (line: string) => void): void {
+  for (const { topic, partition, message } of result.unread_transactions) {
+    warn(`${topic}-${partition}: whether a transaction hangs is not known: ${message}`);
   }
 }
 

@@ -123,6 +123,8 @@ export interface BackupResult {
   readonly gaps: readonly GapOfPartition[];
   readonly failed: readonly FailedPartition[];
   readonly hanging_transactions: readonly HangingTransaction[];
+  /** Where open transactions could not be asked for; the partitions are backed up all the same. */
+  readonly unread_transactions: readonly FailedPartition[];
   readonly resumed: boolean;
   readonly duration_ms: number;
 }

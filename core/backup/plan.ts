@@ -34,7 +34,13 @@ export interface PlannedBackup {
   readonly failed: readonly PartitionFailure[];
   /** True where an interrupted run goes on. */
   readonly resumed: boolean;
-  readonly hangingTransactions: readonly HangingTransaction[];
+  readonly transactions: OpenTransactions;
+}
+
+interface OpenTransactions {
+  readonly hanging: readonly HangingTransaction[];
+  /** Partitions whose open transactions could not be asked for: no reason not to back them up. */
+  readonly unread: readonly PartitionFailure[];
 }
 
 /**
@@ -73,7 +79,7 @@ export async function planBackup(deps: BackupDeps, request: BackupRequest): Prom
     plan,
     failed: [...failed, ...planned.failed],
     resumed,
-    hangingTransactions: await hangingTransactions(deps, ends),
+    transactions: await openTransactions(deps, ends),
   };
 }
 
@@ -285,28 +291,33 @@ function groupDocuments(
 }
 
 /** Open transactions behind which committed records wait, for the operator to judge by age. */
-async function hangingTransactions(
+async function openTransactions(
   { cluster, clock }: BackupDeps,
   ends: readonly PartitionEnd[],
-): Promise<HangingTransaction[]> {
+): Promise<OpenTransactions> {
   const highWatermarks = await cluster.listOffsets(ends, "highWatermark");
   const behind = ends.filter((end, i) => {
     const answer = highWatermarks[i]!;
     return !("error" in answer) && answer.offset > end.lastStableOffset;
   });
   const limit = pLimit(concurrentRequests);
-  const open = await Promise.all(
-    behind.map((end) =>
-      limit(async () =>
-        (await cluster.openTransactions(end)).map((transaction) => ({
-          topic: end.topic,
-          partition: end.partition,
-          producer_id: transaction.producerId,
-          start_offset: transaction.startOffset,
-          age_ms: clock.nowMs() - Number(transaction.lastTimestampMs),
-        })),
-      ),
-    ),
-  );
-  return open.flat();
+  const hanging: HangingTransaction[] = [];
+  const unread: PartitionFailure[] = [];
+  const ask = async ({ topic, partition }: PartitionEnd) => {
+    try {
+      for (const open of await cluster.openTransactions({ topic, partition })) {
+        hanging.push({
+          topic,
+          partition,
+          producer_id: open.producerId,
+          start_offset: open.startOffset,
+          age_ms: clock.nowMs() - Number(open.lastTimestampMs),
+        });
+      }
+    } catch (cause) {
+      unread.push({ topic, partition, cause });
+    }
+  };
+  await Promise.all(behind.map((end) => limit(ask, end)));
+  return { hanging, unread };
 }

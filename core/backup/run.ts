@@ -43,12 +43,27 @@ export async function runBackup(
       ...(await backupPartitions(deps, request, planned.plan, deadline)),
     ];
     if (deadline.passed()) throw interrupted(request.backup_id, planned.plan, deadline);
-    throwIfNothingWorked(failed, planned.plan.partitions.length + planned.failed.length);
+    if (!(await hasArchived(deps, planned.plan, failed))) {
+      throwIfNothingWorked(failed, planned.plan.partitions.length + planned.failed.length);
+    }
     await lease.renew();
     const committed = await finishBackup(deps, { plan: planned.plan, lease_token: lease.token });
     const durationMs = deps.clock.monotonicMs() - startedAtMs;
     return resultOf(planned, failed, committed, durationMs);
   });
+}
+
+/** What stands before a bad place is worth a manifest, also where every partition has one. */
+async function hasArchived(
+  { catalog }: BackupDeps,
+  { backup_id: backupId, state_id: runId }: BackupPlan,
+  failed: readonly PartitionFailure[],
+): Promise<boolean> {
+  for (const { topic, partition } of failed) {
+    const parts = await catalog.checkpoints({ backupId, runId, topic, partition });
+    if (parts.some(({ segments }) => segments.length > 0)) return true;
+  }
+  return false;
 }
 
 async function backupPartitions(
@@ -92,7 +107,7 @@ function interrupted(backupId: string, plan: BackupPlan, { signal }: Deadline): 
 }
 
 function resultOf(
-  { plan, resumed, hangingTransactions }: PlannedBackup,
+  { plan, resumed, transactions }: PlannedBackup,
   failed: readonly PartitionFailure[],
   { stored, entry, gaps }: FinishedBackup,
   durationMs: number,
@@ -107,7 +122,8 @@ function resultOf(
     ...entry.totals,
     gaps,
     failed: failed.map(failedPartition),
-    hanging_transactions: hangingTransactions,
+    hanging_transactions: transactions.hanging,
+    unread_transactions: transactions.unread.map(failedPartition),
     resumed,
     duration_ms: Math.round(durationMs),
   };
