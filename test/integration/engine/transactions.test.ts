@@ -1,6 +1,6 @@
 /** Transactions that are open, aborted or interleaved where a run ends and the next one begins. */
 import type { Producer, Transaction } from "kafkajs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { BackupResult } from "#core/backup/contract.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { appendNumbered } from "#test/support/append.ts";
@@ -33,6 +33,17 @@ async function manifestOf(engine: TestEngine) {
 async function nextOffsetOf(engine: TestEngine, topic: string): Promise<bigint> {
   const state = (await manifestOf(engine)).topics.find(({ name }) => name === topic)!;
   return state.partitions[0]!.lineages.at(-1)!.next_offset;
+}
+
+/** A broker answers the end of a transaction before it has written the markers. */
+async function lastStableReaches(topic: string, offset: bigint): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const [end] = await cluster.listOffsets([{ topic, partition: 0 }], "lastStable");
+      expect(end).toMatchObject({ offset });
+    },
+    { timeout: 30_000, interval: 100 },
+  );
 }
 
 describe("F5 a transaction that nobody ends", () => {
@@ -106,6 +117,7 @@ describe("F4 F5 interleaved transactions of which one outlasts a run", () => {
     await send(open, topic, "committed");
     await send(aborted, topic, "aborted as well");
     await aborted.abort();
+    await lastStableReaches(topic, 10n);
     engine = testEngine(fetchingSingleBatches(cluster));
     first = await engine.backup([topic]);
     // It goes on where the run ended, inside of the aborted transaction.
@@ -114,6 +126,7 @@ describe("F4 F5 interleaved transactions of which one outlasts a run", () => {
     const empty = await committing.transaction();
     await send(empty, topic, "aborted at last", 1);
     await empty.abort();
+    await lastStableReaches(topic, 29n);
     second = await engine.backup([topic]);
     restored = randomName("restored");
     await engine.restore({ [topic]: restored });
