@@ -217,7 +217,7 @@ const backupSettings = z
       }),
     recompress: z.enum(["never", "frame"]).default("never").meta({
       description:
-        "Whether batches that producers compressed already are compressed once more: `frame` stores somewhat less and costs CPU time, `never` does neither.",
+        "Whether batches that producers compressed already are compressed once more: `frame` costs CPU time and stores less where they are lz4 or snappy, nothing where they are gzip or zstd; `never` stores them as they are. docs/operations.md has the figures.",
     }),
     segment_max_bytes: byteSize(64 * 2 ** 10, 4 * 2 ** 30)
       .prefault("128MiB")
