@@ -316,11 +316,11 @@ interface FileWriterOptions {
 }
 
 /**
- * So much is gathered before it goes to the disk in one call: a stored frame comes in dozens of
- * chunks, and a call for each costs more than the writing does. With what is on its way a stream
- * holds about 512 KiB, or two larger chunks.
+ * So much is gathered before it goes to the disk in one call: a stored frame comes in many pieces,
+ * among them block headers of 3 bytes. Measured with 4 streams, it takes 10 to 55 percent less CPU
+ * time than a call for each piece; 256 KiB took twice the time where blocks are of 128 KiB.
  */
-const gatherBytes = 256 * 1024;
+const gatherBytes = 64 * 1024;
 
 /** What was gathered is on its way to the disk while the caller makes the next. */
 class FileWriter implements ObjectWriter {
