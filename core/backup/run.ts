@@ -14,7 +14,7 @@ import { type FinishedBackup, finishBackup } from "#core/backup/finish.ts";
 import { backupPartition } from "#core/backup/partition.ts";
 import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
 import { withLease } from "#core/catalog/with-lease.ts";
-import { BackupError } from "#core/errors.ts";
+import { BackupError, isRetryable } from "#core/errors.ts";
 import {
   failedPartition,
   type PartitionFailure,
@@ -53,13 +53,17 @@ export async function runBackup(
   });
 }
 
-/** What stands before a bad place is worth a manifest, also where every partition has one. */
+/**
+ * What stands before a bad place is worth a manifest, also where every partition has one. Where
+ * repeating may help, the run stays open instead, to be continued.
+ */
 async function hasArchived(
   { catalog }: BackupDeps,
   { backup_id: backupId, state_id: runId }: BackupPlan,
   failed: readonly PartitionFailure[],
 ): Promise<boolean> {
-  for (const { topic, partition } of failed) {
+  for (const { topic, partition, cause } of failed) {
+    if (isRetryable(cause)) continue;
     const parts = await catalog.checkpoints({ backupId, runId, topic, partition });
     if (parts.some(({ segments }) => segments.length > 0)) return true;
   }

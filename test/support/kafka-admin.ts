@@ -1,5 +1,7 @@
 /** What an operator or another client does to a cluster while a backup goes on. */
+
 import { type Admin, Kafka, logLevel, type Producer } from "kafkajs";
+import { vi } from "vitest";
 import { kafkaForTests } from "#test/support/kafka.ts";
 
 export class KafkaAdmin {
@@ -41,10 +43,14 @@ export class KafkaAdmin {
   /** Commits an offset of partition 0 for a group without members, as Kafka's own tools do. */
   async commitOffset(groupId: string, topic: string, offset: bigint): Promise<void> {
     this.#cluster ??= await connectInternals(this.#kafka);
-    const coordinator = await this.#cluster.findGroupCoordinator({ groupId });
-    const partitions = [{ partition: 0, offset: String(offset) }];
-    const topics = [{ topic, partitions }];
-    await coordinator.offsetCommit({ groupId, groupGenerationId: -1, memberId: "", topics });
+    const cluster = this.#cluster;
+    const topics = [{ topic, partitions: [{ partition: 0, offset: String(offset) }] }];
+    // A young broker is told of as coordinator before it knows that it is one.
+    const commit = async () => {
+      const coordinator = await cluster.findGroupCoordinator({ groupId });
+      await coordinator.offsetCommit({ groupId, groupGenerationId: -1, memberId: "", topics });
+    };
+    await vi.waitFor(commit, { timeout: 20_000, interval: 250 });
   }
 
   async transactionalProducer(transactionalId: string): Promise<Producer> {
