@@ -47,5 +47,9 @@ export async function createTopic(
   const { partitionCount = 1, config = {}, prefix = "topic" } = options;
   const topic = randomName(prefix);
   await cluster.createTopics([{ topic, partitionCount, replicationFactor: 1, config }]);
+  // A broker names itself the leader shortly before it takes produce requests as one.
+  for (let partition = 0; partition < partitionCount; partition++) {
+    await cluster.logEndOffset({ topic, partition });
+  }
   return topic;
 }
