@@ -98,6 +98,27 @@ export const errorTable = {
     summary: "The checks before the first write found that data would be lost or changed.",
     hint: "Follow the remedy of each finding; `restore --dry-run` repeats the checks.",
   },
+  SnapshotNotFoundError: {
+    retry: "never",
+    status: 404,
+    exitCode: exitCodes.notFound,
+    summary: "There is no offset snapshot of that id.",
+    hint: "`kafka-backup offset-rollback list --path LOCATION` shows what is there.",
+  },
+  GroupNotEmptyError: {
+    retry: "wait",
+    status: 409,
+    exitCode: exitCodes.preflightRefused,
+    summary: "The consumer group has members: they would commit over what is set.",
+    hint: "Stop the group's consumers, wait for their session to end, and run the command again.",
+  },
+  OffsetResetFailedError: {
+    retry: "never",
+    status: 500,
+    exitCode: exitCodes.failed,
+    summary: "The groups could not all be reset; they were rolled back to the safety snapshot.",
+    hint: "The restored records stay; `three-phase-restore --resume` repeats the reset alone.",
+  },
   TopicChangedError: {
     retry: "never",
     status: 409,

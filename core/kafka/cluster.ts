@@ -74,8 +74,23 @@ export interface Cluster {
    */
   produce(request: ProduceRequest): Promise<ProduceAnswer>;
 
-  /** Committed offsets of all groups that the credentials may see, from every broker (K8). */
-  committedOffsets(): Promise<CommittedOffsets>;
+  /**
+   * Committed offsets of the named groups, or of all groups that the credentials may see, from
+   * every broker (K8). A named group that does not exist has no offsets.
+   */
+  committedOffsets(groups?: readonly string[]): Promise<CommittedOffsets>;
+
+  /** Groups by name, in the order asked for; a group's failure is in its result. */
+  describeGroups(groups: readonly string[]): Promise<(GroupDescription | GroupFailure)[]>;
+
+  /**
+   * OffsetCommit as of no member (generation -1): the broker takes it only while the group has no
+   * members. Idempotent, so it is repeated like a read (C4). One result for each offset.
+   */
+  commitOffsets(group: string, offsets: readonly NewOffset[]): Promise<OffsetResult[]>;
+
+  /** OffsetDelete. Idempotent: what was not committed counts as deleted. */
+  deleteOffsets(group: string, partitions: readonly TopicPartition[]): Promise<OffsetResult[]>;
 
   /** Producers with an open transaction on a partition (DescribeProducers, KIP-664). */
   openTransactions(at: TopicPartition): Promise<OpenTransaction[]>;
@@ -191,6 +206,37 @@ export interface CommittedOffsets {
     })[];
   }[];
   readonly failed: readonly { readonly group: string; readonly reason: string }[];
+}
+
+export interface GroupDescription {
+  readonly group: string;
+  /** KIP-848. `unknown` where the brokers are too old to say, and for a group that does not exist. */
+  readonly type: "classic" | "consumer" | "unknown";
+  /** Kafka's word: `Empty`, `Stable`, …; `Dead` for a group that does not exist. */
+  readonly state: string;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly clientId: string;
+    readonly host: string;
+  }[];
+}
+
+/** Also of share and Streams (KIP-1071) groups, which are not supported. */
+export interface GroupFailure {
+  readonly group: string;
+  readonly error: Error;
+}
+
+export interface NewOffset extends TopicPartition {
+  readonly offset: bigint;
+  /** -1 for none. */
+  readonly leaderEpoch: number;
+  readonly metadata: string;
+}
+
+export interface OffsetResult extends TopicPartition {
+  /** Undefined when it was done; GroupNotEmptyError where the group has members. */
+  readonly error: Error | undefined;
 }
 
 export interface OpenTransaction {
