@@ -36,6 +36,11 @@ export const backupRequest = z.object({
   topics: z.object({ include: z.array(z.string()).min(1), exclude: z.array(z.string()) }),
   segments: segmentSettings,
   max_concurrent_partitions: z.int().min(1),
+  /**
+   * The default of restores out of this backup, as of this run's manifest: whether records get
+   * headers with their source offset and timestamp. A backup's own bytes do not depend on it.
+   */
+  include_offset_headers: z.boolean().optional(),
 });
 export type BackupRequest = z.infer<typeof backupRequest>;
 
@@ -69,6 +74,8 @@ export const backupPlan = z.object({
   base: z.object({ generation: z.int().min(0), sha256: z.string().nullable() }),
   cluster: clusterDocument,
   segments: segmentSettings,
+  /** As the request says; the manifest's `restore_defaults`. */
+  include_offset_headers: z.boolean().optional(),
   partitions: z.array(partitionWork),
   /**
    * Topics that an earlier attempt of this run read, and that are gone or no longer selected:

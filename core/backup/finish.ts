@@ -67,6 +67,7 @@ export async function finishBackup(
     created_by: softwareName,
     cluster_id: plan.cluster.cluster_id,
     previous_sha256: plan.base.sha256,
+    ...restoreDefaults(plan),
     topics: topicStates(base?.topics ?? [], plan, parts),
     run_pages: base?.run_pages ?? [],
     runs: [...(base?.runs ?? []), entry],
@@ -74,6 +75,11 @@ export async function finishBackup(
   const stored = await catalog.commitManifest(manifest);
   await catalog.closeRun(plan.backup_id, plan.state_id);
   return { stored, entry, gaps: gapsAdded(base, stored.manifest) };
+}
+
+/** A manifest says only what is not so anyway. */
+function restoreDefaults({ include_offset_headers }: BackupPlan): Partial<Manifest> {
+  return include_offset_headers === true ? { restore_defaults: { include_offset_headers } } : {};
 }
 
 /** The answer of an earlier call may have been lost. */

@@ -20,7 +20,12 @@ import { type ClusterDocument, formatVersion, type Manifest } from "#core/catalo
 import type { OpenRun } from "#core/catalog/run-state.ts";
 import { BackupError } from "#core/errors.ts";
 import { toPrettyJson } from "#core/json.ts";
-import type { Cluster, CommittedOffsets, TopicDescription } from "#core/kafka/cluster.ts";
+import type {
+  Cluster,
+  CommittedOffsets,
+  TopicDescription,
+  TopicSetting,
+} from "#core/kafka/cluster.ts";
 import type { PartitionFailure } from "#core/partition-failure.ts";
 import { newRunId } from "#core/run-id.ts";
 import { backupPlanKey, inBackup } from "#core/storage/keys.ts";
@@ -55,7 +60,8 @@ export async function planBackup(deps: BackupDeps, request: BackupRequest): Prom
 
   const groups = await cluster.committedOffsets();
   const plannedAt = BigInt(clock.nowMs());
-  const topics = selectTopics(await cluster.describeTopics(), request.topics);
+  const selected = selectTopics(await cluster.describeTopics(), request.topics);
+  const { topics, denied } = await readSettings(cluster, selected);
   const { ends, failed } = await lastStableOffsets(cluster, topics);
   const document = await clusterDocument(cluster, plannedAt, topics, groups);
   const planned = await planPartitions(deps, request.backup_id, run, stored?.manifest, ends);
@@ -70,6 +76,7 @@ export async function planBackup(deps: BackupDeps, request: BackupRequest): Prom
     base: { generation: stored?.manifest.generation ?? 0, sha256: stored?.sha256 ?? null },
     cluster: document,
     segments: request.segments,
+    include_offset_headers: request.include_offset_headers,
     partitions: planned.partitions,
     left_behind: resumed ? await leftBehind(deps, request.backup_id, run, document) : [],
   };
@@ -77,7 +84,7 @@ export async function planBackup(deps: BackupDeps, request: BackupRequest): Prom
   await deps.storage.put(key, Buffer.from(toPrettyJson(plan)));
   return {
     plan,
-    failed: [...failed, ...planned.failed],
+    failed: [...denied, ...failed, ...planned.failed],
     resumed,
     transactions: await openTransactions(deps, ends),
   };
@@ -113,6 +120,41 @@ async function openOrResume(
   };
   await catalog.writeOpenRun(backupId, run);
   return { run, resumed: false };
+}
+
+interface ReadableTopic extends TopicDescription {
+  /** The topic's own. */
+  readonly config: Readonly<Record<string, string>>;
+}
+
+/** A topic is backed up with its settings or not at all: one whose are denied fails alone (K7). */
+async function readSettings(
+  cluster: Cluster,
+  selected: readonly TopicDescription[],
+): Promise<{ topics: ReadableTopic[]; denied: PartitionFailure[] }> {
+  const answers = await cluster.topicSettings(selected.map(({ name }) => name));
+  const byTopic = new Map(answers.map((answer) => [answer.topic, answer]));
+  const topics: ReadableTopic[] = [];
+  const denied: PartitionFailure[] = [];
+  for (const topic of selected) {
+    const answer = byTopic.get(topic.name)!;
+    if ("error" in answer) {
+      const failures = topic.partitions.map(({ partition }) => ({
+        topic: topic.name,
+        partition,
+        cause: answer.error,
+      }));
+      denied.push(...failures);
+    } else topics.push({ ...topic, config: ownSettings(answer.settings) });
+  }
+  return { topics, denied };
+}
+
+function ownSettings(settings: readonly TopicSetting[]): Record<string, string> {
+  const own = settings.flatMap(({ name, value, ofTopic }) =>
+    ofTopic && value !== null ? [[name, value] as const] : [],
+  );
+  return Object.fromEntries(own);
 }
 
 /** A partition as it stood at the plan. */
@@ -246,16 +288,11 @@ async function planPartition(
 async function clusterDocument(
   cluster: Cluster,
   readAt: bigint,
-  topics: readonly TopicDescription[],
+  topics: readonly ReadableTopic[],
   committed: CommittedOffsets,
 ): Promise<ClusterDocument> {
   const names = new Set(topics.map((topic) => topic.name));
-  const settings = await cluster.topicSettings([...names]);
   const acls = await cluster.describeAcls();
-  const ownSettings = (name: string) =>
-    (settings.get(name) ?? []).flatMap(({ name, value, ofTopic }) =>
-      ofTopic && value !== null ? [[name, value] as const] : [],
-    );
   return {
     format_version: formatVersion,
     cluster_id: cluster.clusterId,
@@ -265,7 +302,7 @@ async function clusterDocument(
       topic_id: topic.topicId,
       partition_count: topic.partitions.length,
       replication_factor: Math.max(1, ...topic.partitions.map((p) => p.replicas.length)),
-      config: Object.fromEntries(ownSettings(topic.name)),
+      config: topic.config,
     })),
     ...(acls === undefined ? {} : { acls }),
     consumer_groups: groupDocuments(committed, names),

@@ -169,6 +169,8 @@ export const manifest = z.object({
   cluster_id: z.string(),
   /** SHA-256 of the bytes of the manifest before; null in generation 1. */
   previous_sha256: sha256.nullable(),
+  /** What a restore does that is not told otherwise; absent: nothing of these. */
+  restore_defaults: z.object({ include_offset_headers: z.boolean() }).optional(),
   topics: z.array(topicState),
   /** Older runs, oldest page first. */
   run_pages: z.array(objectReference.extend({ run_count: count })),

@@ -24,6 +24,8 @@ export const restorePartitionRequest = z.object({
   restore_id: z.string(),
   manifest: z.object({ generation: z.int().min(1), sha256: z.string() }),
   window: timeWindow,
+  /** Whether records get the headers of `offset-headers.ts`; they do not where it is absent. */
+  include_offset_headers: z.boolean().optional(),
   source_topic: z.string(),
   source_partition: z.int().min(0),
   lineage: z.int().min(1),

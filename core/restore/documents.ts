@@ -47,6 +47,8 @@ export const restoreIntent = z.object({
   manifest: z.object({ generation: z.int().min(1), sha256: z.string() }),
   target_cluster_id: z.string(),
   window: timeWindow,
+  /** Whether records get the headers of `offset-headers.ts`; absent: they do not. */
+  include_offset_headers: z.boolean().optional(),
   topics: z.array(topicPlan),
   /** Warnings and notes of the checks before the first write. */
   findings: z.array(finding),

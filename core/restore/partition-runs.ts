@@ -33,6 +33,7 @@ export function partitionRequests(
     restore_id: intent.restore_id,
     manifest: intent.manifest,
     window: intent.window,
+    include_offset_headers: intent.include_offset_headers,
     source_topic: plan.source_topic,
     source_partition,
     lineage,

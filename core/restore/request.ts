@@ -57,6 +57,11 @@ export const restoreRequest = z.object({
   create_topics: z.boolean(),
   /** Consent to append to topics that hold records. */
   allow_non_empty: z.boolean(),
+  /**
+   * Whether each record gets headers that name its source offset and timestamp
+   * (`offset-headers.ts`); what the manifest's `restore_defaults` say where it is undefined.
+   */
+  include_offset_headers: z.boolean().optional(),
 });
 export type RestoreRequest = z.infer<typeof restoreRequest>;
 
