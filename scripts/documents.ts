@@ -99,21 +99,27 @@ const modeKey: KeyReference = {
 
 /** The sections of the top level as rows, the modes that have them said. */
 function sectionKeys(backup: SectionReference, restore: SectionReference): KeyReference[] {
-  const rows = new Map<string, KeyReference>();
-  for (const [mode, { sections }] of [["backup", backup] as const, ["restore", restore] as const]) {
-    for (const { path, description, isRequired } of sections) {
-      const isShared = rows.has(path);
-      rows.set(path, {
-        name: path,
-        description: isShared ? description : `${description} Mode \`${mode}\`.`,
-        isRequired,
-        kind: "section",
-        default: undefined,
-        example: undefined,
-      });
-    }
-  }
-  return [...rows.values()];
+  const modes = [["backup", backup] as const, ["restore", restore] as const];
+  const paths = new Set(modes.flatMap(([, { sections }]) => sections.map(({ path }) => path)));
+  return [...paths].map((name) => {
+    const uses = modes.flatMap(([mode, { sections }]) =>
+      sections.filter(({ path }) => path === name).map((section) => ({ mode, ...section })),
+    );
+    const isShared = new Set(uses.map(({ description }) => description)).size < uses.length;
+    const isRequired = uses.every((use) => use.isRequired);
+    const description = uses.map((use) => {
+      const note = use.isRequired && !isRequired ? ", required" : "";
+      return `${use.description} Mode \`${use.mode}\`${note}.`;
+    });
+    return {
+      name,
+      description: isShared ? (uses[0]?.description ?? "") : description.join(" "),
+      isRequired,
+      kind: "section",
+      default: undefined,
+      example: undefined,
+    };
+  });
 }
 
 function withInner(section: SectionReference): SectionReference[] {

@@ -1,5 +1,6 @@
 /** What has to be true between the keys of one section. Messages never repeat a value. */
 import type { z } from "zod";
+import type { OffsetSource, OffsetStrategy } from "#core/offsets/contract.ts";
 import { compressionLevels, type FrameCodec } from "#core/segment/codecs.ts";
 
 /** Zod hands checks its refinement context; only adding problems is needed here. */
@@ -99,6 +100,12 @@ interface RestoreKeys {
   readonly time_window_end?: bigint | undefined;
   readonly topic_mapping: Readonly<Record<string, string>>;
   readonly partition_mapping: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly reset_consumer_offsets: boolean;
+  readonly consumer_groups?: readonly string[] | undefined;
+  readonly auto_consumer_groups: boolean;
+  readonly consumer_group_strategy: OffsetStrategy;
+  readonly offset_source?: OffsetSource | undefined;
+  readonly backup_first: boolean;
 }
 
 export function checkRestoreSettings(settings: RestoreKeys, context: Context): void {
@@ -107,6 +114,68 @@ export function checkRestoreSettings(settings: RestoreKeys, context: Context): v
     refuse(context, ["time_window_end"], "must not be before time_window_start");
   }
   checkMappings(settings, context);
+  checkGroupKeys(settings, context);
+}
+
+const groupKeys = [
+  "reset_consumer_offsets",
+  "consumer_groups",
+  "auto_consumer_groups",
+  "offset_source",
+  "backup_first",
+] as const;
+/** Of those, the ones that do something only where groups are chosen. */
+const keysWithGroups = ["offset_source", "backup_first"] as const;
+
+function checkGroupKeys(settings: RestoreKeys, context: Context): void {
+  const isGiven = (key: (typeof groupKeys)[number]) =>
+    settings[key] !== undefined && settings[key] !== false;
+  if (settings.consumer_group_strategy === "skip") {
+    for (const key of groupKeys.filter(isGiven)) {
+      refuse(context, [key], "does nothing with consumer_group_strategy: skip");
+    }
+    return;
+  }
+  const choice = "consumer_groups or auto_consumer_groups: true";
+  if (isGiven("consumer_groups") && isGiven("auto_consumer_groups")) {
+    refuse(context, ["auto_consumer_groups"], "takes all groups: give consumer_groups or this");
+  } else if (!isGiven("consumer_groups") && !isGiven("auto_consumer_groups")) {
+    if (isGiven("reset_consumer_offsets")) {
+      refuse(context, ["reset_consumer_offsets"], `needs ${choice}`);
+    }
+    for (const key of keysWithGroups.filter(isGiven)) {
+      refuse(context, [key], `does nothing without ${choice}`);
+    }
+  }
+  if (settings.offset_source === "at-window-end" && settings.time_window_end === undefined) {
+    refuse(context, ["offset_source"], "at-window-end needs time_window_end");
+  }
+}
+
+interface RestoreSections {
+  readonly source?: { readonly topics?: unknown } | undefined;
+  readonly backup?: object | undefined;
+  readonly restore: Pick<RestoreKeys, "backup_first" | "offset_source">;
+}
+
+/** What has to be true between the sections of a restore file. */
+export function checkRestoreSections(
+  { source, backup, restore }: RestoreSections,
+  context: Context,
+): void {
+  if (restore.backup_first) {
+    if (source === undefined) refuse(context, ["source"], "is required with restore.backup_first");
+    else if (source.topics === undefined) {
+      refuse(context, ["source", "topics"], "is required with restore.backup_first");
+    }
+    return;
+  }
+  const without = "does nothing without restore.backup_first";
+  if (backup !== undefined) refuse(context, ["backup"], without);
+  if (source === undefined) return;
+  if (restore.offset_source !== "current") {
+    refuse(context, ["source"], `${without} or restore.offset_source: current`);
+  } else if (source.topics !== undefined) refuse(context, ["source", "topics"], without);
 }
 
 /**

@@ -17,6 +17,8 @@ export interface SectionReference {
   readonly path: string;
   readonly description: string;
   readonly isRequired: boolean;
+  /** False for a section that is not there, not even with defaults, unless it is given. */
+  readonly isInUse: boolean;
   /** Keys with values of their own; not the sections inside. */
   readonly keys: readonly KeyReference[];
   readonly sections: readonly SectionReference[];
@@ -47,6 +49,7 @@ function sectionOf(path: string, schema: JsonSchema, isRequired: boolean): Secti
     path,
     description: schema.description ?? "",
     isRequired,
+    isInUse: isRequired || schema.default !== undefined,
     keys: properties
       .filter(([, property]) => !isSection(property))
       .map(([name, property]) => keyOf(name, property, isIn(name))),

@@ -9,21 +9,24 @@ import { z } from "zod";
 import {
   checkBackupSettings,
   checkConnection,
-  checkFilesystem,
+  checkRestoreSections,
   checkRestoreSettings,
-  checkS3,
   levelsOf,
 } from "#core/config/checks.ts";
+import { storageConfig } from "#core/config/storage-schema.ts";
 import {
   backupIdRule,
   bootstrapServers,
   byteSize,
+  groupPattern,
+  offsetSourceName,
   partitionKey,
   partitionNumber,
   timeBound,
   topicName,
   topicPattern,
 } from "#core/config/values.ts";
+import { offsetStrategies } from "#core/offsets/contract.ts";
 import { frameCodecNames } from "#core/segment/codecs.ts";
 
 const connectionKeys = {
@@ -107,6 +110,16 @@ const source = z
   })
   .superRefine(checkConnection);
 
+/** Of a restore file, which reads it for `backup_first` and for what groups have committed. */
+const restoreSource = z
+  .strictObject({
+    ...connectionKeys,
+    topics: sourceTopics
+      .optional()
+      .meta({ description: "Which topics to back up before the restore." }),
+  })
+  .superRefine(checkConnection);
+
 const target = z
   .strictObject({
     ...connectionKeys,
@@ -115,92 +128,6 @@ const target = z
       .meta({ description: "Which topics of the backup to restore. All of them unless said." }),
   })
   .superRefine(checkConnection);
-
-const filesystemStorage = z
-  .strictObject({
-    backend: z.literal("filesystem").meta({ description: "A folder." }),
-    path: z.string().min(1).optional().meta({
-      description:
-        "The folder that holds the backups. A relative path starts at the working directory.",
-      example: "/var/lib/kafka-backup",
-    }),
-    base_path: z.string().min(1).optional().meta({ description: "Another name for `path`." }),
-  })
-  .superRefine(checkFilesystem)
-  .transform(({ backend, path, base_path }) => ({ backend, path: path ?? base_path ?? "" }));
-
-const s3Storage = z
-  .strictObject({
-    backend: z
-      .literal("s3")
-      .meta({ description: "A bucket of S3 or of what speaks its protocol." }),
-    bucket: z
-      .string()
-      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "must be a bucket name: 3 to 63 of a-z 0-9 . -")
-      .meta({ description: "Name of the bucket. It must exist.", example: "kafka-backups" }),
-    prefix: z
-      .string()
-      .refine((prefix) => !prefix.split("/").some((part) => part === "." || part === ".."), {
-        error: "must not hold the parts . or ..",
-      })
-      .transform((prefix) => prefix.replace(/^\/+|\/+$/g, ""))
-      .prefault("")
-      .meta({
-        description: "Folder inside the bucket, with slashes between its parts.",
-        example: "production/kafka",
-      }),
-    region: z.string().min(1).optional().meta({
-      description: "Region of the bucket. Else AWS_REGION or AWS_DEFAULT_REGION.",
-      example: "us-east-1",
-    }),
-    endpoint: z
-      .url({ protocol: /^https?$/, error: "must be a URL that begins with http:// or https://" })
-      .refine((url) => !/^https?:\/\/[^/]*@/.test(url), {
-        error: "must not hold credentials; use access_key_id and secret_access_key",
-      })
-      .optional()
-      .meta({
-        description:
-          "URL of an S3 that is not AWS's own. Else AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.",
-        example: "https://s3.example.com",
-      }),
-    path_style: z.boolean().optional().meta({
-      description:
-        "Whether the bucket stands in the path of the URL and not in its host name. Unless said: true with an endpoint, else false.",
-      example: true,
-    }),
-    access_key_id: z.string().min(1).optional().meta({
-      description:
-        "Access key. Without it: AWS_ACCESS_KEY_ID, then what the AWS SDK finds (profile, container, instance role).",
-      example: "${S3_ACCESS_KEY_ID}",
-    }),
-    secret_access_key: z.string().min(1).optional().meta({
-      description: "The access key's secret. Else AWS_SECRET_ACCESS_KEY.",
-      example: "${S3_SECRET_ACCESS_KEY}",
-    }),
-    session_token: z.string().min(1).optional().meta({
-      description: "Token of temporary credentials. Else AWS_SESSION_TOKEN.",
-      example: "${S3_SESSION_TOKEN}",
-    }),
-  })
-  .superRefine(checkS3);
-
-const memoryStorage = z.strictObject({
-  backend: z
-    .literal("memory")
-    .meta({ description: "The memory of this process, gone when it ends. For tests." }),
-  name: z
-    .string()
-    .min(1)
-    .default("default")
-    .meta({ description: "Users of one name within a process share what is stored." }),
-});
-
-export const storageConfig = z.discriminatedUnion("backend", [
-  filesystemStorage,
-  s3Storage,
-  memoryStorage,
-]);
 
 const backupSettings = z
   .strictObject({
@@ -232,12 +159,55 @@ const backupSettings = z
     max_concurrent_partitions: z.int().min(1).max(256).default(4).meta({
       description: "Partitions that are read at the same time. Memory use grows with it.",
     }),
+    include_offset_headers: z.boolean().default(false).meta({
+      description:
+        "Whether restores of this backup add offset headers unless they say themselves: the default of `restore.include_offset_headers`, stored in the manifest. What is backed up is the same.",
+    }),
   })
-  .superRefine(checkBackupSettings)
-  .prefault({});
+  .superRefine(checkBackupSettings);
 
 const lineageNumber = z.int().min(1);
 const lineageByPartition = z.record(partitionKey, lineageNumber);
+
+/** What becomes of consumer groups. */
+const groupKeys = {
+  reset_consumer_offsets: z.boolean().default(false).meta({
+    description:
+      "Whether `restore` then sets the committed offsets of consumer groups to where the groups stood, in terms of the restored records. Needs `consumer_groups` or `auto_consumer_groups`. `three-phase-restore` always does.",
+    example: true,
+  }),
+  consumer_groups: z
+    .array(groupPattern)
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        "Names or globs of the consumer groups to reset. They must have no members meanwhile.",
+      example: ["payments-processor", "orders-*"],
+    }),
+  auto_consumer_groups: z.boolean().default(false).meta({
+    description: "Whether to reset all groups that have positions in the restored partitions.",
+  }),
+  consumer_group_strategy: z.enum(offsetStrategies).default("offset-map").meta({
+    description:
+      "How a position is translated. `offset-map`: exactly, by where the restore put each record; `header-based`: by `x-original-offset` headers in the target; `timestamp-based`: by the time of the record; `cluster-scan`: recommendations from what groups have committed in the target, `manual`: the mapping alone, both commit nothing; `skip`: groups are left alone.",
+  }),
+  offset_source: offsetSourceName.optional().meta({
+    description:
+      "Which position of a group is translated. `at-window-end`: the newest one stored at or before `time_window_end`, so that what was read after it is read again (unless said, where there is an end); `latest`: the newest one stored (unless said, where there is none); `current`: what is committed now, at `source` if there is one, else at `target`; `snapshot:ID`: that of a snapshot.",
+    example: "latest",
+  }),
+  include_offset_headers: z.boolean().optional().meta({
+    description:
+      "Whether to add the headers `x-original-offset` and `x-original-timestamp` to restored records. Every batch is then encoded anew, which costs time. Unless said: as the backup was told (`backup.include_offset_headers`).",
+    example: false,
+  }),
+  backup_first: z.boolean().default(false).meta({
+    description:
+      "Whether to back up `source` into this backup before the restore, so that nothing of what is there now is lost. Needs `source` with `topics`.",
+    example: true,
+  }),
+} as const;
 
 const restoreSettings = z
   .strictObject({
@@ -288,6 +258,7 @@ const restoreSettings = z
     dry_run: z.boolean().default(false).meta({
       description: "Whether to make all checks and show the plan, and write nothing.",
     }),
+    ...groupKeys,
   })
   .superRefine(checkRestoreSettings)
   .prefault({});
@@ -305,19 +276,28 @@ export const backupConfig = z.strictObject({
   backup_id: backupId,
   source: source.meta({ description: "The cluster to read, and which of its topics." }),
   storage,
-  backup: backupSettings.meta({ description: "How to write the backup." }),
+  backup: backupSettings.prefault({}).meta({ description: "How to write the backup." }),
 });
 
-export const restoreConfig = z.strictObject({
-  mode: z.literal("restore").meta({ description: "What the file is for: a restore." }),
-  backup_id: backupId.meta({
-    description: "The backup to restore from.",
-    example: "production-orders",
-  }),
-  target: target.meta({ description: "The cluster to write to, and which topics." }),
-  storage,
-  restore: restoreSettings.meta({ description: "What to restore, and how." }),
-});
+export const restoreConfig = z
+  .strictObject({
+    mode: z.literal("restore").meta({ description: "What the file is for: a restore." }),
+    backup_id: backupId.meta({
+      description: "The backup to restore from.",
+      example: "production-orders",
+    }),
+    target: target.meta({ description: "The cluster to write to, and which topics." }),
+    storage,
+    restore: restoreSettings.meta({ description: "What to restore, and how." }),
+    source: restoreSource.optional().meta({
+      description:
+        "The cluster that the backup is of, for `backup_first` and `offset_source: current`.",
+    }),
+    backup: backupSettings
+      .optional()
+      .meta({ description: "How to write the backup that comes first, with `backup_first`." }),
+  })
+  .superRefine(checkRestoreSections);
 
 export const configSchema = z.discriminatedUnion("mode", [backupConfig, restoreConfig]);
 
@@ -325,3 +305,17 @@ export type BackupConfig = z.output<typeof backupConfig>;
 export type RestoreConfig = z.output<typeof restoreConfig>;
 export type Config = z.output<typeof configSchema>;
 export type ConnectionConfig = Omit<BackupConfig["source"], "topics">;
+
+/** The backup that a restore file asks for before the restore, or undefined without one. */
+export function backupFirstOf(config: RestoreConfig): BackupConfig | undefined {
+  const { backup_id, storage, source, backup } = config;
+  if (!config.restore.backup_first || source?.topics === undefined) return undefined;
+  const { topics, ...connection } = source;
+  return {
+    mode: "backup",
+    backup_id,
+    source: { ...connection, topics },
+    storage,
+    backup: backup ?? backupSettings.parse({}),
+  };
+}

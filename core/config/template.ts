@@ -43,7 +43,8 @@ export function configTemplate(mode: Mode): string {
   ];
   for (const section of top.sections) {
     lines.push("", ...comment(section.description, ""));
-    lines.push(...(section.path === "storage" ? storageLines() : sectionLines(section, "", "")));
+    const off = section.isInUse ? "" : "#";
+    lines.push(...(section.path === "storage" ? storageLines() : sectionLines(section, "", off)));
   }
   return `${lines.join("\n")}\n`;
 }
@@ -79,7 +80,7 @@ function sectionLines(section: SectionReference, indent: string, off: string): s
 function keyLines(key: KeyReference, indent: string, off: string): string[] {
   const isChoice = key.name === "backend";
   const isFirst = key.isRequired || isChoice || key.name === "path";
-  const value = isChoice ? key.kind : valueOfKey(key, isFirst);
+  const value = isChoice ? key.kind : valueOfKey(key, isFirst && off === "");
   const mark = off !== "" || isFirst ? off : "#";
   const note = isShown(key.default) ? ` Unless said: ${String(key.default)}.` : "";
   const yaml = stringify({ [key.name]: value }, { lineWidth: 0 })

@@ -1,6 +1,7 @@
 /** Kinds of values that several keys of the configuration share. */
 import { z } from "zod";
-import { checkBackupId, checkTopicName } from "#core/storage/keys.ts";
+import { offsetSource } from "#core/offsets/contract.ts";
+import { checkBackupId, checkTopicName, snapshotKey } from "#core/storage/keys.ts";
 
 const bytesOfUnit = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
 const sizePattern = /^(\d{1,15})(KiB|MiB|GiB)?$/;
@@ -95,6 +96,21 @@ export const topicPattern = z
   })
   .refine((pattern) => !/[/\s]/.test(pattern), {
     error: "must not hold spaces or slashes: no topic name does",
+  });
+
+/** Kafka takes any text for a group's name. */
+export const groupPattern = z
+  .string()
+  .min(1, "must not be empty")
+  .max(1000, "must not be longer than 1000 characters");
+
+/** Which positions of consumer groups count: a word, or the id of a snapshot. */
+export const offsetSourceName = z
+  .union([...offsetSource.options], {
+    error: "must be one of at-window-end, latest, current, or snapshot:ID",
+  })
+  .refine((source) => !source.startsWith("snapshot:") || passes(snapshotKey)(source.slice(9)), {
+    error: "must name a snapshot: letters, digits, dots, underscores and dashes after snapshot:",
   });
 
 /** A partition number as the key of a mapping. */

@@ -124,6 +124,7 @@ describe("values", () => {
         segment_max_bytes: 134_217_728,
         checkpoint_interval_secs: 5,
         max_concurrent_partitions: 4,
+        include_offset_headers: false,
       },
     });
     expect(parseRestore(restoreText)).toMatchObject({
