@@ -94,21 +94,23 @@ export class BatchBuilder {
     tailEnd: number,
     offsetDelta: number = this.#recordCount,
   ): void {
-    this.#baseTimestamp ??= timestamp;
-    const delta = this.#deltaOf(timestamp);
-    const tailBytes = tailEnd - tailStart;
-    this.#reserve(recordPrefixBytesMax + tailBytes);
+    const at = this.#addPrefix(timestamp, tailEnd - tailStart, offsetDelta);
+    copyBytes(source, tailStart, tailEnd, this.#buffer, at);
+  }
+
+  /**
+   * Adds the cursor's current record with more headers behind its own: `added` holds `addedCount`
+   * of them as a batch does. All else of its tail stays as it is, to the byte.
+   */
+  appendWithHeaders(record: RecordCursor, added: Uint8Array, addedCount: number): void {
+    const { body, timestamp, tailStart, headersStart, firstHeaderStart, tailEnd } = record;
+    const tailBytes = tailBytesWithHeaders(record, added.length, addedCount);
+    let at = this.#addPrefix(timestamp, tailBytes, this.#recordCount);
     const buffer = this.#buffer;
-    const length = 1 + varlongBytes(delta) + varintBytes(offsetDelta) + tailBytes;
-    let at = writeVarint(buffer, this.#end, length);
-    buffer[at++] = 0;
-    at = writeVarlong(buffer, at, delta);
-    at = writeVarint(buffer, at, offsetDelta);
-    copyBytes(source, tailStart, tailEnd, buffer, at);
-    this.#end = at + tailBytes;
-    this.#recordCount++;
-    this.#lastOffsetDelta = offsetDelta;
-    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
+    copyBytes(body, tailStart, headersStart, buffer, at);
+    at = writeVarint(buffer, at + headersStart - tailStart, record.headerCount + addedCount);
+    copyBytes(body, firstHeaderStart, tailEnd, buffer, at);
+    buffer.set(added, at + tailEnd - firstHeaderStart);
   }
 
   /**
@@ -145,6 +147,24 @@ export class BatchBuilder {
     this.#baseTimestamp = this.#fixedBaseTimestamp;
   }
 
+  /** All of a record but its tail, for which room is left; returns where it goes. */
+  #addPrefix(timestamp: bigint, tailBytes: number, offsetDelta: number): number {
+    this.#baseTimestamp ??= timestamp;
+    const delta = this.#deltaOf(timestamp);
+    this.#reserve(recordPrefixBytesMax + tailBytes);
+    const buffer = this.#buffer;
+    const length = 1 + varlongBytes(delta) + varintBytes(offsetDelta) + tailBytes;
+    let at = writeVarint(buffer, this.#end, length);
+    buffer[at++] = 0;
+    at = writeVarlong(buffer, at, delta);
+    at = writeVarint(buffer, at, offsetDelta);
+    this.#end = at + tailBytes;
+    this.#recordCount++;
+    this.#lastOffsetDelta = offsetDelta;
+    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
+    return at;
+  }
+
   #deltaOf(timestamp: bigint): number | bigint {
     const delta = BigInt.asIntN(64, timestamp - (this.#baseTimestamp ?? timestamp));
     const number = Number(delta);
@@ -169,6 +189,16 @@ export class BatchBuilder {
     body.copy(batch, batchHeaderBytes);
     return batch;
   }
+}
+
+/** Bytes of the record's tail with `addedCount` more headers of `addedBytes` in all. */
+export function tailBytesWithHeaders(
+  { tailStart, headersStart, headerCount, firstHeaderStart, tailEnd }: RecordCursor,
+  addedBytes: number,
+  addedCount: number,
+): number {
+  const countBytes = varintBytes(headerCount + addedCount);
+  return headersStart - tailStart + countBytes + (tailEnd - firstHeaderStart) + addedBytes;
 }
 
 /** Below this many bytes a loop is quicker than a call of `set` with a view made for it. */

@@ -87,6 +87,12 @@ export class BrokerConnection {
     return this.#raw.closedBy === undefined;
   }
 
+  /** Whether the broker answers the API in the version that we speak. */
+  knows({ key, version }: { key: number; version: number }): boolean {
+    const range = this.#versions.get(key);
+    return range !== undefined && range.minVersion <= version && version <= range.maxVersion;
+  }
+
   /** Resolves when requests may be sent; immediately unless the login's lifetime is over. */
   async ready(): Promise<void> {
     if (!this.#raw.loginExpired) return;
@@ -136,9 +142,8 @@ export class BrokerConnection {
   }
 
   #checkVersion(api: { name: string; key: number; version: number }): void {
+    if (this.knows(api)) return;
     const range = this.#versions.get(api.key);
-    const known = range !== undefined && range.minVersion <= api.version;
-    if (known && api.version <= range.maxVersion) return;
     const speaks = range ? `versions ${range.minVersion} to ${range.maxVersion}` : "no version";
     throw new BackupError(
       "InvalidRequestError",

@@ -25,8 +25,11 @@ export interface Cluster {
   /** Topics by name, or all that the credentials may see. Absent names are left out. */
   describeTopics(names?: readonly string[]): Promise<TopicDescription[]>;
 
-  /** All settings of topics, with where each value comes from. Throws TopicNotFoundError. */
-  topicSettings(topics: readonly string[]): Promise<Map<string, TopicSetting[]>>;
+  /**
+   * All settings of topics, with where each value comes from, in the order asked for; a topic's
+   * failure (TopicNotFoundError, AccessDeniedError) is in its result. `settingsOf` asks for one.
+   */
+  topicSettings(topics: readonly string[]): Promise<TopicSettings[]>;
 
   /** Waits until every partition has a leader. Throws InvalidRequestError when one exists. */
   createTopics(topics: readonly NewTopic[]): Promise<void>;
@@ -124,6 +127,11 @@ export interface PartitionDescription {
   readonly inSyncReplicas: readonly number[];
 }
 
+export type TopicSettings = { readonly topic: string } & (
+  | { readonly settings: readonly TopicSetting[] }
+  | { readonly error: Error }
+);
+
 export interface TopicSetting {
   readonly name: string;
   /** null where the broker keeps it secret. */
@@ -206,6 +214,11 @@ export interface CommittedOffsets {
     })[];
   }[];
   readonly failed: readonly { readonly group: string; readonly reason: string }[];
+  /**
+   * False when all groups were asked for and the credentials lack Describe on the cluster: Kafka
+   * then leaves out groups that they may not describe, without a word (KIP-430).
+   */
+  readonly complete: boolean;
 }
 
 export interface GroupDescription {

@@ -6,7 +6,8 @@ import { BrokerConnections } from "#core/kafka/broker-connections.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { type ClusterConfig, clientIdDefault } from "#core/kafka/cluster-config.ts";
 import { Fetcher } from "#core/kafka/fetch-requests.ts";
-import { committedOffsets } from "#core/kafka/group-requests.ts";
+import { commitOffsets, deleteOffsets } from "#core/kafka/group-changes.ts";
+import { committedOffsets, describeGroups } from "#core/kafka/group-requests.ts";
 import { connectionFactory } from "#core/kafka/kafkajs-internals.ts";
 import {
   endOffsetOfEpoch,
@@ -90,7 +91,10 @@ function clusterOver(session: Session, clusterId: string): Cluster {
     fetch: (request) => fetcher.fetch(request),
     initProducerId: () => initProducerId(session),
     produce: (request) => producer.produce(request),
-    committedOffsets: () => committedOffsets(session),
+    committedOffsets: (groups) => committedOffsets(session, groups),
+    describeGroups: (groups) => describeGroups(session, groups),
+    commitOffsets: (group, offsets) => commitOffsets(session, group, offsets),
+    deleteOffsets: (group, partitions) => deleteOffsets(session, group, partitions),
     openTransactions: (at) => openTransactions(session, at),
     describeAcls: () => describeAcls(session),
     disconnect: () => session.connections.close(),

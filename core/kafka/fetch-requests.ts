@@ -7,8 +7,11 @@ import { endOffsetOfEpoch, partitionError } from "#core/kafka/partition-requests
 import { type FetchResponse, fetch as fetchApi } from "#core/kafka/protocol/fetch.ts";
 import type { Session } from "#core/kafka/session.ts";
 
-/** A broker that has not heard of the newest epoch yet hears of it within this many pauses. */
-const unknownEpochAttemptsMax = 5;
+/**
+ * A broker that has not heard of the newest epoch yet hears of it within the pauses between this
+ * many attempts, 7 s in all: longer than an election under load takes to reach all brokers.
+ */
+const unknownEpochAttemptsMax = 8;
 
 interface FollowedEpoch {
   readonly asked: number;

@@ -1,9 +1,15 @@
-/** Committed offsets of consumer groups. */
-import { type BackupError, isBackupError } from "#core/errors.ts";
+/** Which consumer groups there are, of which type, with which members and committed offsets. */
+import { BackupError, isBackupError } from "#core/errors.ts";
 import { addressOf, type BrokerAddress } from "#core/kafka/broker-connection.ts";
-import type { CommittedOffsets } from "#core/kafka/cluster.ts";
-import { kafkaError } from "#core/kafka/kafka-errors.ts";
-import { findCoordinator } from "#core/kafka/protocol/find-coordinator.ts";
+import type { CommittedOffsets, GroupDescription, GroupFailure } from "#core/kafka/cluster.ts";
+import { forEachGroup, groupError, onCoordinator } from "#core/kafka/group-coordinator.ts";
+import { kafkaError, kafkaErrorName } from "#core/kafka/kafka-errors.ts";
+import { consumerGroupDescribe } from "#core/kafka/protocol/consumer-group-describe.ts";
+import { describeCluster } from "#core/kafka/protocol/describe-cluster.ts";
+import {
+  type DescribedGroup,
+  describeGroups as describeGroupsApi,
+} from "#core/kafka/protocol/describe-groups.ts";
 import { listGroups } from "#core/kafka/protocol/list-groups.ts";
 import { type OffsetFetchResponse, offsetFetch } from "#core/kafka/protocol/offset-fetch.ts";
 import type { Session } from "#core/kafka/session.ts";
@@ -11,39 +17,47 @@ import type { Session } from "#core/kafka/session.ts";
 type GroupOffsets = CommittedOffsets["groups"][number];
 type GroupResult = GroupOffsets | CommittedOffsets["failed"][number];
 
-/** Kinds of groups whose positions are not committed offsets. */
-const otherProtocols = new Set(["share"]);
-/** Requests to one broker's coordinator at a time; it answers one connection's in turn anyway. */
-const groupsInFlight = 16;
+/** Kinds of groups that are not supported: positions of share groups are not committed offsets. */
+const otherProtocols = new Set(["share", "streams"]);
 
-/**
- * Each broker lists the groups that it coordinates, so all are asked; one that does not answer
- * fails the whole (K8: half a list is never taken for all). A single group's failure is named.
- */
-export async function committedOffsets(session: Session): Promise<CommittedOffsets> {
-  await session.retrying(() => session.refresh([]));
-  const listed = await Promise.all(session.nodes().map((address) => listOn(session, address)));
-  // A group that moves between two answers may be in both lists.
-  const coordinators = new Map(listed.flat().map((entry) => [entry.group, entry]));
-  const results: GroupResult[] = [];
-  const waiting = [...coordinators.values()];
-  const work = async () => {
-    for (let entry = waiting.pop(); entry !== undefined; entry = waiting.pop()) {
-      results.push(await offsetsOf(session, entry));
-    }
-  };
-  await Promise.all(Array.from({ length: groupsInFlight }, work));
-  results.sort((one, other) => (one.group < other.group ? -1 : 1));
-  return {
-    groups: results.filter((result) => "offsets" in result),
-    failed: results.filter((result) => "reason" in result),
-  };
+function otherProtocolError(group: string, protocolType: string): BackupError {
+  return new BackupError(
+    "InvalidRequestError",
+    `group ${JSON.stringify(group)} is a ${protocolType} group; only classic and consumer groups ` +
+      "are supported",
+    { hint: `Leave out groups of type ${protocolType}.`, details: { group } },
+  );
 }
 
 interface ListedGroup {
   readonly group: string;
   readonly protocolType: string;
   readonly coordinator: BrokerAddress;
+}
+
+/**
+ * Each broker lists the groups that it coordinates, so all are asked; one that does not answer
+ * fails the whole (K8: half a list is never taken for all). A single group's failure is named.
+ */
+export async function committedOffsets(
+  session: Session,
+  groups?: readonly string[],
+): Promise<CommittedOffsets> {
+  await session.retrying(() => session.refresh([]));
+  const lists = await Promise.all(session.nodes().map((address) => listOn(session, address)));
+  // A group that moves between two answers may be in both lists.
+  const listed = new Map(lists.flat().map((entry) => [entry.group, entry]));
+  const asked = groups === undefined ? [...listed.keys()] : [...new Set(groups)];
+  asked.sort((one, other) => (one < other ? -1 : 1));
+  // One that is not listed does not exist, or may not be seen: its coordinator says which.
+  const results = await forEachGroup(asked, (group) =>
+    offsetsOf(session, group, listed.get(group)),
+  );
+  return {
+    groups: results.filter((result) => "offsets" in result),
+    failed: results.filter((result) => "reason" in result),
+    complete: groups !== undefined || (await seesEveryGroup(session)),
+  };
 }
 
 function listOn(session: Session, coordinator: BrokerAddress): Promise<ListedGroup[]> {
@@ -57,19 +71,32 @@ function listOn(session: Session, coordinator: BrokerAddress): Promise<ListedGro
   });
 }
 
-async function offsetsOf(session: Session, listed: ListedGroup): Promise<GroupResult> {
-  const { group, protocolType } = listed;
-  if (otherProtocols.has(protocolType)) {
-    return { group, reason: `groups of type ${protocolType} are not supported` };
-  }
-  let coordinator: BrokerAddress | undefined = listed.coordinator;
+/** Without Describe on the cluster, ListGroups leaves out what may not be described, silently. */
+async function seesEveryGroup(session: Session): Promise<boolean> {
+  return session.retrying(async () => {
+    const answer = await session.anyBroker(describeCluster, undefined);
+    const { errorCode, errorMessage, authorizedOperations } = answer;
+    if (errorCode !== 0) {
+      throw kafkaError({ code: errorCode, what: "DescribeCluster", message: errorMessage });
+    }
+    return authorizedOperations?.includes("DESCRIBE") ?? false;
+  });
+}
+
+async function offsetsOf(
+  session: Session,
+  group: string,
+  listed: ListedGroup | undefined,
+): Promise<GroupResult> {
   try {
-    return await session.retrying(async () => {
-      const address: BrokerAddress = coordinator ?? (await coordinatorOf(session, group));
-      coordinator = undefined;
+    if (listed !== undefined && otherProtocols.has(listed.protocolType)) {
+      throw otherProtocolError(group, listed.protocolType);
+    }
+    const fetchOn = async (address: BrokerAddress) => {
       const answer = await session.connections.call(address, "admin", offsetFetch, { group });
       return { group, offsets: offsetsIn(answer, group) };
-    });
+    };
+    return await onCoordinator(session, group, fetchOn, listed?.coordinator);
   } catch (error) {
     session.connections.signal.throwIfAborted();
     if (!isBackupError(error)) throw error;
@@ -77,17 +104,13 @@ async function offsetsOf(session: Session, listed: ListedGroup): Promise<GroupRe
   }
 }
 
-async function coordinatorOf(session: Session, group: string): Promise<BrokerAddress> {
-  const answer = await session.anyBroker(findCoordinator, { group });
-  if (answer.errorCode === 0) return { host: answer.host, port: answer.port };
-  throw groupError(group, answer.errorCode, answer.errorMessage);
-}
-
 function offsetsIn(answer: OffsetFetchResponse, group: string): GroupOffsets["offsets"] {
-  if (answer.errorCode !== 0) throw groupError(group, answer.errorCode, null);
+  const api = "OffsetFetch";
+  if (answer.errorCode !== 0) throw groupError(group, answer.errorCode, { api });
   const failed = answer.offsets.find(({ errorCode }) => errorCode !== 0);
   if (failed !== undefined) {
-    throw groupError(group, failed.errorCode, `${failed.topic}-${failed.partition}`);
+    const message = `${failed.topic}-${failed.partition}`;
+    throw groupError(group, failed.errorCode, { api, message });
   }
   return answer.offsets
     .filter(({ offset }) => offset >= 0n)
@@ -100,7 +123,78 @@ function offsetsIn(answer: OffsetFetchResponse, group: string): GroupOffsets["of
     }));
 }
 
-function groupError(group: string, code: number, message: string | null): BackupError {
-  const needs = `Describe on group ${group}`;
-  return kafkaError({ code, what: `group ${group}`, message, needs, details: { group } });
+export async function describeGroups(
+  session: Session,
+  groups: readonly string[],
+): Promise<(GroupDescription | GroupFailure)[]> {
+  return forEachGroup(groups, async (group) => {
+    try {
+      return await describeGroup(session, group);
+    } catch (error) {
+      session.connections.signal.throwIfAborted();
+      if (!isBackupError(error)) throw error;
+      return { group, error };
+    }
+  });
+}
+
+/** What a broker says of a group whose protocol is not the one that was asked about. */
+const notOfThisProtocol = new Set([
+  "GROUP_ID_NOT_FOUND",
+  // Kafka 3.7 to 3.9 with the consumer protocol switched off.
+  "UNSUPPORTED_VERSION",
+]);
+
+/**
+ * Asks by the consumer protocol first: by the classic one its groups look like absent ones, live
+ * members or not.
+ */
+export async function describeGroup(session: Session, group: string): Promise<GroupDescription> {
+  return onCoordinator(session, group, async (address) => {
+    const { connections } = session;
+    const connection = await connections.ready(address, "admin");
+    if (!connection.knows(consumerGroupDescribe)) {
+      const answer = await connections.call(address, "admin", describeGroupsApi, { group });
+      return descriptionOf(group, "unknown", answer, describeGroupsApi.name);
+    }
+    const answer = await connections.call(address, "admin", consumerGroupDescribe, { group });
+    if (!notOfThisProtocol.has(kafkaErrorName(answer.errorCode))) {
+      return descriptionOf(group, "consumer", answer, consumerGroupDescribe.name);
+    }
+    const classic = await connections.call(address, "admin", describeGroupsApi, { group });
+    const described = descriptionOf(group, "classic", classic, describeGroupsApi.name);
+    if (described.state !== "Dead") return described;
+    await refuseOtherProtocol(session, address, group);
+    return { ...described, type: "unknown" };
+  });
+}
+
+function descriptionOf(
+  group: string,
+  type: GroupDescription["type"],
+  answer: DescribedGroup,
+  api: string,
+): GroupDescription {
+  const { errorCode, errorMessage, state, members } = answer;
+  if (errorCode !== 0) throw groupError(group, errorCode, { api, message: errorMessage });
+  return { group, type, state, members };
+}
+
+/** Throws where the group that no describing request knows is in the coordinator's list. */
+async function refuseOtherProtocol(
+  session: Session,
+  coordinator: BrokerAddress,
+  group: string,
+): Promise<void> {
+  const listed = (await listOn(session, coordinator)).find((entry) => entry.group === group);
+  if (listed === undefined) return;
+  if (otherProtocols.has(listed.protocolType)) {
+    throw otherProtocolError(group, listed.protocolType);
+  }
+  // It came to be between two answers.
+  throw new BackupError(
+    "BrokerUnavailableError",
+    `group ${JSON.stringify(group)} changed while it was described`,
+    { details: { group } },
+  );
 }

@@ -136,10 +136,14 @@ export async function logEndOffset(
   return session.onLeader(at, async (leader) => {
     const { leaderEpoch } = leader;
     try {
-      return await endOnLeader(session, leader, at, leaderEpoch, leaderEpoch);
+      const end = await endOnLeader(session, leader, at, leaderEpoch, leaderEpoch);
+      if (end.endOffset >= 0n) return end;
     } catch (error) {
       throw staleEpoch(error);
     }
+    const where = `${at.topic}-${at.partition}`;
+    const problem = `the leader does not know where its epoch ${leaderEpoch} ends yet`;
+    throw new BackupError("BrokerUnavailableError", `${where}: ${problem}`);
   });
 }
 

@@ -43,6 +43,9 @@ export class RecordCursor {
   valueBytes = -1;
   /** Where the HeaderCount is; the headers end at `tailEnd`. */
   headersStart = 0;
+  headerCount = 0;
+  /** Behind the HeaderCount. */
+  firstHeaderStart = 0;
   #timestampDelta: number | bigint = 0;
   readonly #header: RecordBatchHeader;
   readonly #at: TopicPartition;
@@ -107,15 +110,16 @@ export class RecordCursor {
     this.valueStart = reader.position;
     reader.skip(this.valueBytes);
     this.headersStart = reader.position;
-    skipHeaders(reader, end);
+    this.headerCount = headerCount(reader, end);
+    this.firstHeaderStart = reader.position;
+    skipHeaders(reader, this.headerCount);
     if (reader.position !== end) {
       throw new RangeError(`has a length of ${length}, its fields ${reader.position - start}`);
     }
   }
 }
 
-function skipHeaders(reader: VarintReader, end: number): void {
-  const count = headerCount(reader, end);
+function skipHeaders(reader: VarintReader, count: number): void {
   for (let i = 0; i < count; i++) {
     const keyBytes = reader.varint();
     if (keyBytes < 0) throw new RangeError("has a header without a key");

@@ -1,11 +1,12 @@
 /** Topics and their settings, and the ACLs. */
-import type { BackupError } from "#core/errors.ts";
+import { BackupError, isRetryable } from "#core/errors.ts";
 import { type BrokerConnection, requestTimeoutMs } from "#core/kafka/broker-connection.ts";
 import type {
   NewTopic,
   SettingChange,
   TopicDescription,
   TopicSetting,
+  TopicSettings,
 } from "#core/kafka/cluster.ts";
 import { kafkaError, kafkaErrorName } from "#core/kafka/kafka-errors.ts";
 import {
@@ -31,6 +32,8 @@ const settingsPollMs = 20;
 /** A broker shows settings shortly before its logs go by them: it does both in one update. */
 const settingsSettleMs = 100;
 const requestTimedOut = 7;
+/** 16 zero bytes: the cluster's protocol version is older than topic ids. */
+const noTopicId = "A".repeat(22);
 
 export async function describeTopics(
   session: Session,
@@ -48,33 +51,45 @@ export async function describeTopics(
 }
 
 function description({ errorCode: _, ...topic }: MetadataTopic): TopicDescription {
+  if (topic.topicId === noTopicId) throw topicWithoutId(topic.name);
   return {
     ...topic,
     partitions: topic.partitions.map(({ errorCode: _code, ...partition }) => partition),
   };
 }
 
-export async function topicSettings(
-  session: Session,
-  topics: readonly string[],
-): Promise<Map<string, TopicSetting[]>> {
-  return session.retrying(async () => {
-    return settingsIn(await session.anyBroker(describeConfigs, { topics }));
+/** What is told apart by the topic's id, a re-created topic above all, cannot be without one. */
+function topicWithoutId(name: string): BackupError {
+  return new BackupError("InvalidRequestError", `topic ${name} has no topic id (KIP-516)`, {
+    hint: "Raise inter.broker.protocol.version of the cluster to 2.8 or later.",
   });
 }
 
-function settingsIn({ results }: DescribeConfigsResponse): Map<string, TopicSetting[]> {
-  for (const { errorCode, errorMessage, topic } of results) {
-    if (errorCode === 0) continue;
-    throw kafkaError({
+export async function topicSettings(
+  session: Session,
+  topics: readonly string[],
+): Promise<TopicSettings[]> {
+  return session.retrying(async () => {
+    const answers = settingsIn(await session.anyBroker(describeConfigs, { topics }));
+    for (const answer of answers)
+      if ("error" in answer && isRetryable(answer.error)) throw answer.error;
+    const byTopic = new Map(answers.map((answer) => [answer.topic, answer]));
+    return topics.flatMap((topic) => byTopic.get(topic) ?? []);
+  });
+}
+
+function settingsIn({ results }: DescribeConfigsResponse): TopicSettings[] {
+  return results.map(({ errorCode, errorMessage, topic, settings }) => {
+    if (errorCode === 0) return { topic, settings };
+    const error = kafkaError({
       code: errorCode,
       what: `DescribeConfigs of topic ${topic}`,
       message: errorMessage,
       needs: `DescribeConfigs on topic ${topic}`,
       details: { topic },
     });
-  }
-  return new Map(results.map(({ topic, settings }) => [topic, settings]));
+    return { topic, error };
+  });
 }
 
 export async function alterTopicSettings(
@@ -115,8 +130,9 @@ async function settingsEverywhere(
     for (;;) {
       const request = { topics: [topic] };
       const answer = await session.connections.call(address, "admin", describeConfigs, request);
-      const [found] = settingsIn(answer).values();
-      const missing = changes.find((change) => !isMade(change, found));
+      const [found] = settingsIn(answer);
+      if (found !== undefined && "error" in found) throw found.error;
+      const missing = changes.find((change) => !isMade(change, found?.settings));
       if (missing === undefined) break;
       if (session.clock.monotonicMs() > giveUpAtMs) {
         const what = `setting ${missing.name} of topic ${topic} was changed, but not on every broker`;
