@@ -4,6 +4,7 @@
  * Fetching, checking and storing overlap: while one fetched buffer is checked and appended, the
  * next fetch is under way, and the segment writer compresses and uploads behind both.
  */
+
 import type {
   BackupDeps,
   BackupPartitionOutcome,
@@ -21,6 +22,7 @@ import {
   lastOffsetOf,
   readBatchHeader,
 } from "#core/kafka/record-batch.ts";
+import { settingsOf } from "#core/kafka/settings-of.ts";
 import type { Deadline } from "#core/runtime.ts";
 
 /**
@@ -209,7 +211,7 @@ class PartitionReader {
     const { topic } = this.#request.work;
     this.#emptySinceMs ??= clock.monotonicMs();
     if (clock.monotonicMs() - this.#emptySinceMs < emptyMs) return false;
-    const settings = (await cluster.topicSettings([topic])).get(topic) ?? [];
+    const settings = await settingsOf(cluster, topic);
     return !settings.some(({ name, value }) => name === remoteStorage && value === "true");
   }
 

@@ -43,8 +43,9 @@ export async function runBackup(
       ...(await backupPartitions(deps, request, planned.plan, deadline)),
     ];
     if (deadline.passed()) throw interrupted(request.backup_id, planned.plan, deadline);
-    if (!(await hasArchived(deps, planned.plan, failed))) {
-      throwIfNothingWorked(failed, planned.plan.partitions.length + planned.failed.length);
+    const partitions = planned.plan.partitions.length + planned.failed.length;
+    if (failed.length === partitions && !(await hasArchived(deps, planned.plan, failed))) {
+      throwIfNothingWorked(failed, partitions);
     }
     await lease.renew();
     const committed = await finishBackup(deps, { plan: planned.plan, lease_token: lease.token });

@@ -54,8 +54,8 @@ import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, leaseFolder, leaseKey, parseLeaseKey } from "#core/storage/keys.ts";
 
 /**
- * A holder renews every 10 s; three in a row must fail to be late by this much. Long enough for an
- * object store's retries, short enough that a run after a crash starts within the minute.
+ * A holder renews every 10 s and may fail twice in a row. Long enough for an object store's
+ * retries, short enough that a run after a crash starts within the minute.
  */
 export const leaseTtlMs = 30_000;
 /** How often an observer looks: 15 listings to take over a dead lease. */

@@ -32,7 +32,7 @@ import type { Deadline } from "#core/runtime.ts";
 
 /** A checkpoint is written when this part of the interval is over: writing takes time as well. */
 const checkpointAtShare = 0.75;
-/** Passes that move nothing, one after the other, before the worker gives up: about a minute. */
+/** Passes that move nothing, one after the other, before the worker gives up: a minute. */
 const idlePassesMax = 12;
 const backoffMs = { first: 100, max: 10_000 };
 
@@ -195,6 +195,7 @@ class PartitionRestore {
       maxMessageBytes: this.#request.max_message_bytes,
       splitAboveBytes: this.#splitAboveBytes,
       coalesceBelowBytes: this.#request.coalesce_below_bytes,
+      includeOffsetHeaders: this.#request.include_offset_headers,
       skipRecords: recordsInTarget - this.#restored.recordCount,
       onSkipped: ({ offset, count }) => {
         this.#isReplicated = false;

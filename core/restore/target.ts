@@ -1,7 +1,9 @@
 /** What the target cluster looks like before a restore touches it. Reads only. */
+
 import pLimit from "p-limit";
 import { type BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster, TopicDescription, TopicSetting } from "#core/kafka/cluster.ts";
+import { settingsOf } from "#core/kafka/settings-of.ts";
 
 /** Requests to the cluster under way at once; a broker queues 500 by default. */
 const concurrentRequests = 16;
@@ -80,8 +82,8 @@ export async function topicSettingsByName(
   cluster: Cluster,
   topic: string,
 ): Promise<Map<string, TopicSetting>> {
-  const settings = await cluster.topicSettings([topic]);
-  return new Map(settings.get(topic)?.map((setting) => [setting.name, setting]));
+  const settings = await settingsOf(cluster, topic);
+  return new Map(settings.map((setting) => [setting.name, setting]));
 }
 
 async function readLogs(

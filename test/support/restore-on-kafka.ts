@@ -1,6 +1,8 @@
 /** Restores of small synthetic backups into the shared broker. */
+
 import { randomBytes } from "node:crypto";
 import type { Cluster } from "#core/kafka/cluster.ts";
+import { settingsOf } from "#core/kafka/settings-of.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { silentLogger } from "#core/runtime.ts";
 import { systemClock } from "#core/system.ts";
@@ -30,7 +32,7 @@ export async function ownSettings(
   cluster: Cluster,
   topic: string,
 ): Promise<Record<string, string | null>> {
-  const settings = (await cluster.topicSettings([topic])).get(topic) ?? [];
+  const settings = await settingsOf(cluster, topic);
   return Object.fromEntries(
     settings.filter(({ ofTopic }) => ofTopic).map(({ name, value }) => [name, value]),
   );

@@ -31,8 +31,9 @@ function slowRemoteStorage(count: number, withRemoteStorage: boolean): Cluster {
       const settings = await cluster.topicSettings(topics);
       const value = String(withRemoteStorage);
       const setting = { name: "remote.storage.enable", value, ofTopic: true, readOnly: false };
-      for (const all of settings.values()) all.push(setting);
-      return settings;
+      return settings.map((answer) =>
+        "error" in answer ? answer : { ...answer, settings: [...answer.settings, setting] },
+      );
     },
   });
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeBatch, type NewRecord } from "#core/kafka/batch-builder.ts";
 import type { Cluster, FetchRequest } from "#core/kafka/cluster.ts";
 import { readBatchHeader } from "#core/kafka/record-batch.ts";
+import { settingsOf } from "#core/kafka/settings-of.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 
 const kafka = kafkaForTests();
@@ -62,11 +63,11 @@ describe("topics", () => {
         inSyncReplicas: [1],
       })),
     );
-    const settings = (await cluster.topicSettings([topic])).get(topic);
-    expect(settings?.filter(({ ofTopic }) => ofTopic)).toEqual([
+    const settings = await settingsOf(cluster, topic);
+    expect(settings.filter(({ ofTopic }) => ofTopic)).toEqual([
       { name: "retention.ms", value: "-1", ofTopic: true, readOnly: false },
     ]);
-    expect(settings?.find(({ name }) => name === "cleanup.policy")?.value).toBe("delete");
+    expect(settings.find(({ name }) => name === "cleanup.policy")?.value).toBe("delete");
   });
 
   test("are all described when none is named", async () => {
@@ -83,7 +84,7 @@ describe("topics", () => {
       { name: "retention.ms", delete: true },
       { name: "max.message.bytes", set: "123456" },
     ]);
-    const settings = (await cluster.topicSettings([topic])).get(topic)!;
+    const settings = await settingsOf(cluster, topic);
     const own = settings.filter(({ ofTopic }) => ofTopic);
     expect(Object.fromEntries(own.map(({ name, value }) => [name, value]))).toEqual({
       "segment.ms": "7000000",
@@ -104,7 +105,7 @@ describe("topics", () => {
     });
     const existing = await createTopic(cluster);
     await cluster.validateTopicSettings(existing, [{ name: "retention.ms", set: "1" }]);
-    const settings = (await cluster.topicSettings([existing])).get(existing)!;
+    const settings = await settingsOf(cluster, existing);
     expect(settings.filter(({ ofTopic }) => ofTopic)).toEqual([]);
     await expect(
       cluster.validateTopicSettings(existing, [{ name: "retention.ms", set: "x" }]),
@@ -132,7 +133,7 @@ describe("topics", () => {
       details: { topic, kafka_error: "UNKNOWN_TOPIC_OR_PARTITION" },
     };
     await expect(cluster.fetch(fetchRequest(topic))).rejects.toMatchObject(expected);
-    await expect(cluster.topicSettings([topic])).rejects.toMatchObject(expected);
+    await expect(settingsOf(cluster, topic)).rejects.toMatchObject(expected);
     await expect(cluster.logEndOffset({ topic, partition: 0 })).rejects.toMatchObject(expected);
     await expect(produceTo(topic, batchOf(["a"]))).rejects.toMatchObject(expected);
     const known = await createTopic(cluster);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
+import { settingsOf } from "#core/kafka/settings-of.ts";
 import type { LogFields } from "#core/runtime.ts";
 import { silentLogger } from "#core/runtime.ts";
 import { type LocalKafka, startKafka } from "#local/kafka.ts";
@@ -172,7 +173,7 @@ describe("a user without rights", () => {
     await expect(cluster.describeTopics([topic])).rejects.toMatchObject(
       needs(`Describe on topic ${topic}`),
     );
-    await expect(cluster.topicSettings([topic])).rejects.toMatchObject(
+    await expect(settingsOf(cluster, topic)).rejects.toMatchObject(
       needs(`DescribeConfigs on topic ${topic}`),
     );
     await expect(

@@ -1,56 +1,23 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Cluster } from "#core/kafka/cluster.ts";
 import { planRestore } from "#core/restore/plan.ts";
 import { preflight } from "#core/restore/preflight.ts";
-import { type LocalKafka, startKafka } from "#local/kafka.ts";
-import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
+import { createTopic, randomName } from "#test/support/kafka.ts";
+import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
 import { recordsOfAge } from "#test/support/restore-on-kafka.ts";
 import { requestOf } from "#test/support/restore-requests.ts";
 import { syntheticBackup } from "#test/support/synthetic-backup.ts";
 
-const password = "correct-horse-battery";
-let kafka: LocalKafka;
-let admin: Cluster;
-let restorer: Cluster;
+let kafka: KafkaWithAcls;
 
 beforeAll(async () => {
-  kafka = await startKafka({
-    settings: {
-      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-      "super.users": "User:ANONYMOUS",
-    },
-    listeners: [
-      {
-        name: "SASL",
-        protocol: "SASL_PLAINTEXT",
-        mechanisms: ["PLAIN"],
-        users: { restorer: password },
-      },
-    ],
-  });
-  admin = await connectForTests({ bootstrap_servers: [kafka.bootstrapServers] });
-  restorer = await connectForTests({
-    bootstrap_servers: [kafka.listeners.SASL!],
-    security_protocol: "SASL_PLAINTEXT",
-    sasl_mechanism: "PLAIN",
-    sasl_username: "restorer",
-    sasl_password: password,
-  });
+  kafka = await startKafkaWithAcls();
 });
 afterAll(async () => {
-  await Promise.all([admin?.disconnect(), restorer?.disconnect()]);
   await kafka?.stop();
 });
 
-/** Grants operations on a topic by Kafka's own tool. */
-async function grant(topic: string, ...operations: string[]): Promise<void> {
-  const { code, stderr } = await kafka.tool("org.apache.kafka.tools.AclCommand", [
-    ...["--bootstrap-server", kafka.bootstrapServers, "--add", "--topic", topic],
-    ...["--allow-principal", "User:restorer"],
-    ...operations.flatMap((operation) => ["--operation", operation]),
-  ]);
-  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-}
+const grant = (topic: string, ...operations: string[]) =>
+  kafka.grant(["--topic", topic], ...operations);
 
 /** Severity, code and message of each finding of a restore of `orders` into `topic`. */
 async function findingsFor(topic: string): Promise<string[]> {
@@ -58,7 +25,7 @@ async function findingsFor(topic: string): Promise<string[]> {
   await backup.addRun({ partitions: [{ segments: recordsOfAge(1000) }] });
   const request = requestOf({ topic_mapping: { orders: topic } });
   const plan = await planRestore(backup, request);
-  const { findings } = await preflight(restorer, plan, request, Date.now());
+  const { findings } = await preflight(kafka.limited, plan, request, Date.now());
   return findings.map(({ severity, code, message }) => `${severity} ${code}: ${message}`);
 }
 
@@ -71,11 +38,11 @@ test("R4: credentials that may not create a topic are found before anything is w
   const topic = randomName("denied");
   await grant(topic, "Describe");
   expect(await findingsFor(topic)).toEqual([expect.stringMatching(/^error create-denied: /)]);
-  expect(await admin.describeTopics([topic])).toEqual([]);
+  expect(await kafka.admin.describeTopics([topic])).toEqual([]);
 });
 
 test("R4: each operation that the credentials lack on the topic is named", async () => {
-  const topic = await createTopic(admin, { config: { "retention.ms": "-1" } });
+  const topic = await createTopic(kafka.admin, { config: { "retention.ms": "-1" } });
   await grant(topic, "Describe");
   expect(await findingsFor(topic)).toEqual([
     expect.stringMatching(/^error operation-denied: .*WRITE/),
@@ -85,7 +52,7 @@ test("R4: each operation that the credentials lack on the topic is named", async
 });
 
 test("R4: settings that may not be altered are an error where records would be lost", async () => {
-  const topic = await createTopic(admin, { config: { "cleanup.policy": "compact" } });
+  const topic = await createTopic(kafka.admin, { config: { "cleanup.policy": "compact" } });
   await grant(topic, "Read", "Write", "DescribeConfigs");
   const findings = await findingsFor(topic);
   expect(findings).toContainEqual(
@@ -98,7 +65,7 @@ test("R4: settings that may not be altered are an error where records would be l
 
 test("R4: settings that may not be altered are warnings where none is lost", async () => {
   const config = { "retention.ms": "-1" };
-  const topic = await createTopic(admin, { config });
+  const topic = await createTopic(kafka.admin, { config });
   await grant(topic, "Read", "Write", "DescribeConfigs");
   const findings = await findingsFor(topic);
   expect(findings.length).toBeGreaterThan(0);
@@ -108,7 +75,7 @@ test("R4: settings that may not be altered are warnings where none is lost", asy
 });
 
 test("R4: credentials that may do all that is needed find nothing", async () => {
-  const topic = await createTopic(admin, { config: { "retention.ms": "-1" } });
+  const topic = await createTopic(kafka.admin, { config: { "retention.ms": "-1" } });
   await grant(topic, "Read", "Write", "DescribeConfigs", "AlterConfigs");
   expect(await findingsFor(topic)).toEqual([]);
 });

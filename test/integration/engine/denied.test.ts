@@ -1,0 +1,61 @@
+/** What the credentials may not see or read must not cost more than itself. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { appendNumbered } from "#test/support/append.ts";
+import { testEngine } from "#test/support/engine.ts";
+import { createTopic, randomName } from "#test/support/kafka.ts";
+import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
+
+let kafka: KafkaWithAcls;
+
+beforeAll(async () => {
+  kafka = await startKafkaWithAcls();
+});
+afterAll(async () => {
+  await kafka?.stop();
+});
+
+async function topicOf(count: number, ...operations: string[]): Promise<string> {
+  const topic = await createTopic(kafka.admin);
+  await appendNumbered(kafka.admin, { topic, from: 0, count });
+  await kafka.grant(["--topic", topic], ...operations);
+  return topic;
+}
+
+const denied = (topic: string, right: string) => ({
+  topic,
+  partition: 0,
+  error: "AccessDeniedError",
+  message: expect.stringContaining(`the credentials lack ${right} on topic ${topic}`),
+});
+
+test("K7 a topic that may not be read, or its settings, is named; the others are backed up", async () => {
+  const good = await topicOf(30, "Describe", "DescribeConfigs", "Read");
+  const withoutSettings = await topicOf(20, "Describe", "Read");
+  const unreadable = await topicOf(10, "Describe", "DescribeConfigs");
+  const engine = testEngine(kafka.limited);
+
+  const result = await engine.backup([good, withoutSettings, unreadable]);
+  expect(result).toMatchObject({ status: "done_with_gaps", record_count: 30 });
+  expect(result.failed).toMatchObject([
+    denied(withoutSettings, "DescribeConfigs"),
+    denied(unreadable, "Read"),
+  ]);
+  const restored = await testEngine(kafka.admin, engine).restore({
+    [good]: randomName("restored"),
+  });
+  expect(restored.report.record_count).toBe(30n);
+});
+
+test("K7 a topic that is denied from now on keeps what was backed up of it before", async () => {
+  const good = await topicOf(5, "Describe", "DescribeConfigs", "Read");
+  const later = await createTopic(kafka.admin);
+  await appendNumbered(kafka.admin, { topic: later, from: 0, count: 7 });
+  const engine = testEngine(kafka.admin);
+  await engine.backup([good, later]);
+  await kafka.grant(["--topic", later], "Describe", "Read");
+
+  const result = await testEngine(kafka.limited, engine).backup([good, later]);
+  expect(result.failed).toMatchObject([denied(later, "DescribeConfigs")]);
+  const restored = await engine.restore({ [later]: randomName("restored") });
+  expect(restored.report.record_count).toBe(7n);
+});

@@ -1,0 +1,59 @@
+/** A Kafka of its own whose authorizer lets one user do only what is granted. */
+import { expect } from "vitest";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import { startKafka } from "#local/kafka.ts";
+import { connectForTests } from "#test/support/kafka.ts";
+
+const user = "limited";
+const password = "correct-horse-battery";
+
+export interface KafkaWithAcls {
+  /** May do everything. */
+  readonly admin: Cluster;
+  /** May do what was granted. */
+  readonly limited: Cluster;
+  /** Grants by Kafka's own tool: `grant(["--topic", name], "Read", "Describe")`. */
+  grant(resource: readonly string[], ...operations: string[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startKafkaWithAcls(): Promise<KafkaWithAcls> {
+  const kafka = await startKafka({
+    settings: {
+      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      "super.users": "User:ANONYMOUS",
+    },
+    listeners: [
+      {
+        name: "SASL",
+        protocol: "SASL_PLAINTEXT",
+        mechanisms: ["PLAIN"],
+        users: { [user]: password },
+      },
+    ],
+  });
+  const admin = await connectForTests({ bootstrap_servers: [kafka.bootstrapServers] });
+  const limited = await connectForTests({
+    bootstrap_servers: [kafka.listeners.SASL!],
+    security_protocol: "SASL_PLAINTEXT",
+    sasl_mechanism: "PLAIN",
+    sasl_username: user,
+    sasl_password: password,
+  });
+  return {
+    admin,
+    limited,
+    async grant(resource, ...operations) {
+      const { code, stderr } = await kafka.tool("org.apache.kafka.tools.AclCommand", [
+        ...["--bootstrap-server", kafka.bootstrapServers, "--add", ...resource],
+        ...["--allow-principal", `User:${user}`],
+        ...operations.flatMap((operation) => ["--operation", operation]),
+      ]);
+      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+    },
+    async stop() {
+      await Promise.all([admin.disconnect(), limited.disconnect()]);
+      await kafka.stop();
+    },
+  };
+}
