@@ -2,9 +2,23 @@
  * What a finished restore left of each partition: where its records are in the target, and the
  * offset map that leads there.
  */
-import type { Gap } from "#core/catalog/manifest.ts";
-import type { TimeWindow } from "#core/restore/documents.ts";
-import type { OffsetRun } from "#core/restore/offset-map.ts";
+import type { Catalog } from "#core/catalog/catalog.ts";
+import { corrupt, parseState, readReferenced } from "#core/catalog/documents.ts";
+import type { Gap, LineageState, Manifest } from "#core/catalog/manifest.ts";
+import { BackupError } from "#core/errors.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import {
+  type PartitionResult,
+  type RestoreCheckpoint,
+  restoreCheckpoint,
+  type TimeWindow,
+} from "#core/restore/documents.ts";
+import { knownRestore } from "#core/restore/identity.ts";
+import { decodeOffsetRuns, mergeOffsetRuns, type OffsetRun } from "#core/restore/offset-map.ts";
+import type { RestoreReport, TopicReport } from "#core/restore/report.ts";
+import { restoresOf } from "#core/restore/restore-record.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+import { checkBackupId, inBackup, restorePartitionFolder } from "#core/storage/keys.ts";
 
 export interface RestoredPartition {
   readonly source_topic: string;
@@ -29,4 +43,224 @@ export interface RestoredPartition {
   mapParts(): AsyncIterable<readonly OffsetRun[]>;
   /** The whole map in one list; a finely holed partition has millions of runs. */
   runs(): Promise<readonly OffsetRun[]>;
+}
+
+export interface FoundRestore {
+  readonly report: RestoreReport;
+  /** Of the topics that are still those that were restored into. */
+  readonly partitions: RestoredPartition[];
+  /** Target topics that were deleted, or created anew, since. */
+  readonly gone: readonly string[];
+}
+
+interface FindDeps {
+  readonly storage: StorageBackend;
+  readonly catalog: Catalog;
+  /** The target; without it every restore's topics are taken to be there still. */
+  readonly cluster?: Pick<Cluster, "clusterId" | "describeTopics">;
+}
+
+/**
+ * The restore `restoreId`, or the newest finished one into the cluster of which at least one topic
+ * is still there. Throws BackupNotFoundError where there is none, InvalidRequestError for one
+ * into another cluster, TopicChangedError where all topics of the named one are gone.
+ */
+export async function findRestore(
+  deps: FindDeps,
+  backupId: string,
+  restoreId?: string,
+): Promise<FoundRestore> {
+  checkBackupId(backupId);
+  if (restoreId !== undefined) return namedRestore(deps, backupId, restoreId);
+  const records = await restoresOf(deps.storage, backupId);
+  for (const record of records.reverse()) {
+    const report = await record.report();
+    if (report === undefined || isElsewhere(deps, report)) continue;
+    const gone = await goneTopics(deps, report);
+    if (gone.length < report.topics.length) return foundRestore(deps, report, gone);
+  }
+  throw noRestore(deps, backupId, records.length);
+}
+
+async function namedRestore(
+  deps: FindDeps,
+  backupId: string,
+  restoreId: string,
+): Promise<FoundRestore> {
+  const { record } = await knownRestore(deps.storage, backupId, restoreId);
+  const report = await record.report();
+  if (report === undefined) {
+    throw new BackupError(
+      "InvalidRequestError",
+      `restore ${restoreId} of backup "${backupId}" is not finished: it has no whole offset map`,
+      { hint: "Repeat the command that began it; it continues where it was stopped." },
+    );
+  }
+  if (isElsewhere(deps, report)) {
+    throw new BackupError(
+      "InvalidRequestError",
+      `restore ${restoreId} went into cluster ${report.target_cluster_id}, not into ` +
+        `${deps.cluster?.clusterId}`,
+      { hint: "Name the bootstrap servers of the cluster that was restored into." },
+    );
+  }
+  const gone = await goneTopics(deps, report);
+  if (gone.length > 0 && gone.length === report.topics.length) {
+    throw new BackupError(
+      "TopicChangedError",
+      `restore ${restoreId}: topics ${gone.join(", ")} were deleted or created anew since`,
+    );
+  }
+  return foundRestore(deps, report, gone);
+}
+
+function noRestore({ cluster }: FindDeps, backupId: string, begun: number): BackupError {
+  const where = cluster === undefined ? "" : ` into cluster ${cluster.clusterId}`;
+  const why = begun > 0 ? ", or none whose topics are still there" : "";
+  return new BackupError(
+    "BackupNotFoundError",
+    `backup "${backupId}" has no finished restore${where}${why}`,
+    { hint: "Restore first: offsets are translated by the map that a restore leaves." },
+  );
+}
+
+function isElsewhere({ cluster }: FindDeps, { target_cluster_id }: RestoreReport): boolean {
+  return cluster !== undefined && cluster.clusterId !== target_cluster_id;
+}
+
+async function goneTopics({ cluster }: FindDeps, { topics }: RestoreReport): Promise<string[]> {
+  if (cluster === undefined) return [];
+  const names = topics.map(({ target_topic }) => target_topic);
+  const found = await cluster.describeTopics(names);
+  const ids = new Map(found.map(({ name, topicId }) => [name, topicId]));
+  return topics
+    .filter(({ target_topic, target_topic_id }) => ids.get(target_topic) !== target_topic_id)
+    .map(({ target_topic }) => target_topic);
+}
+
+async function foundRestore(
+  deps: FindDeps,
+  report: RestoreReport,
+  gone: readonly string[],
+): Promise<FoundRestore> {
+  const { backup_id, restore_id, manifest: pinned } = report;
+  const { manifest, sha256 } = await deps.catalog.readManifest(backup_id, pinned.generation);
+  if (sha256 !== pinned.sha256) {
+    throw new BackupError(
+      "CorruptManifestError",
+      `manifest ${pinned.generation} of backup "${backup_id}" is not the one that restore ` +
+        `${restore_id} was made from`,
+    );
+  }
+  const partitions = report.topics
+    .filter(({ target_topic }) => !gone.includes(target_topic))
+    .flatMap((topic) =>
+      topic.partitions.map((result) =>
+        restoredPartition(deps.storage, report, topic, result, lineageOf(manifest, result)),
+      ),
+    );
+  return { report, partitions, gone };
+}
+
+function lineageOf(manifest: Manifest, result: PartitionResult): LineageState {
+  const { source_topic, source_partition, lineage } = result;
+  const found = manifest.topics
+    .find(({ name }) => name === source_topic)
+    ?.partitions.find(({ partition }) => partition === source_partition)
+    ?.lineages.find((state) => state.lineage === lineage);
+  if (found !== undefined) return found;
+  throw new BackupError(
+    "CorruptManifestError",
+    `manifest ${manifest.generation} of backup "${manifest.backup_id}" has no lineage ${lineage} ` +
+      `of ${source_topic}-${source_partition}, which was restored from it`,
+  );
+}
+
+function restoredPartition(
+  storage: StorageBackend,
+  { backup_id, restore_id, window }: RestoreReport,
+  { target_topic_id }: TopicReport,
+  result: PartitionResult,
+  lineage: LineageState,
+): RestoredPartition {
+  const { source_topic, source_partition, target_topic, target_partition } = result;
+  const folder = restorePartitionFolder(restore_id, target_topic, target_partition);
+  const mapParts = () => readMapParts(storage, backup_id, folder, result);
+  return {
+    source_topic,
+    source_partition,
+    lineage: lineage.lineage,
+    source_topic_id: lineage.topic_id,
+    target_topic,
+    target_partition,
+    target_topic_id,
+    start_offset: result.start_offset,
+    end_offset: result.end_offset,
+    source_start_offset: lineage.start_offset,
+    source_end_offset: result.source_end_offset,
+    source_gaps: lineage.gaps,
+    window,
+    mapParts,
+    runs: async () => mergeOffsetRuns(await Array.fromAsync(mapParts())),
+  };
+}
+
+/** What is known of a map's parts so far: each goes on where the one before ended. */
+interface MapEnd {
+  sequence: number;
+  records: bigint;
+  source: bigint;
+  target: bigint;
+}
+
+/**
+ * Checkpoints say which parts there are: a worker that died between the two leaves a part that
+ * none of them names.
+ */
+async function* readMapParts(
+  storage: StorageBackend,
+  backupId: string,
+  folder: string,
+  result: PartitionResult,
+): AsyncGenerator<readonly OffsetRun[], void, undefined> {
+  const end: MapEnd = { sequence: 0, records: 0n, source: 0n, target: result.start_offset };
+  const prefix = inBackup(backupId, `${folder}checkpoint-`);
+  for await (const { key } of storage.list(prefix)) {
+    const checkpoint = parseState(key, await storage.get(key), restoreCheckpoint);
+    const { name, sha256, bytes } = checkpoint.map;
+    const reference = { key: `${folder}${name}`, sha256, bytes };
+    const body = await readReferenced(storage, backupId, reference);
+    const runs = decodeOffsetRuns(body, inBackup(backupId, reference.key));
+    checkPart(key, checkpoint, runs, end);
+    yield runs;
+  }
+  if (end.records === result.record_count && end.target <= result.end_offset) return;
+  throw corrupt(
+    prefix,
+    `the offset map holds ${end.records} records up to target offset ${end.target}; ` +
+      `${result.record_count} records up to ${result.end_offset} were restored`,
+  );
+}
+
+function checkPart(
+  key: string,
+  { sequence, record_count }: RestoreCheckpoint,
+  runs: readonly OffsetRun[],
+  end: MapEnd,
+): void {
+  if (sequence !== end.sequence) {
+    throw corrupt(key, `sequence: is ${sequence}, but ${end.sequence} comes next`);
+  }
+  for (const { sourceOffset, targetOffset, count } of runs) {
+    if (sourceOffset < end.source || targetOffset < end.target) {
+      throw corrupt(key, `its part of the offset map goes back at source offset ${sourceOffset}`);
+    }
+    end.records += count;
+    end.source = sourceOffset + count;
+    end.target = targetOffset + count;
+  }
+  if (record_count !== end.records) {
+    throw corrupt(key, `record_count: is ${record_count}, but the map holds ${end.records}`);
+  }
+  end.sequence += 1;
 }
