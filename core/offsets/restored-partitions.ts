@@ -60,6 +60,13 @@ interface FindDeps {
   readonly cluster?: Pick<Cluster, "clusterId" | "describeTopics">;
 }
 
+/** `topic-partition` of the source, as snapshots write it. */
+export function sourceKey(
+  at: Pick<RestoredPartition, "source_topic" | "source_partition">,
+): string {
+  return `${at.source_topic}-${at.source_partition}`;
+}
+
 /**
  * The restore `restoreId`, or the newest finished one into the cluster of which at least one topic
  * is still there. Throws BackupNotFoundError where there is none, InvalidRequestError for one
@@ -201,7 +208,11 @@ function restoredPartition(
     source_gaps: lineage.gaps,
     window,
     mapParts,
-    runs: async () => mergeOffsetRuns(await Array.fromAsync(mapParts())),
+    runs: async () => {
+      const parts: (readonly OffsetRun[])[] = [];
+      for await (const part of mapParts()) parts.push(part);
+      return mergeOffsetRuns(parts);
+    },
   };
 }
 

@@ -3,7 +3,7 @@
  * below its position, wherever that is in the target; at the restored end where there is none.
  */
 import type { GroupPosition } from "#core/offsets/positions.ts";
-import type { RestoredPartition } from "#core/offsets/restored-partitions.ts";
+import { type RestoredPartition, sourceKey } from "#core/offsets/restored-partitions.ts";
 import type { OffsetStrategyFunction, Translated } from "#core/offsets/strategies/strategy.ts";
 import { translateOffset } from "#core/restore/offset-map.ts";
 
@@ -12,20 +12,16 @@ import { translateOffset } from "#core/restore/offset-map.ts";
  * is a part of one map. Throws CorruptManifestError for a map that is damaged or not whole.
  */
 export const byOffsetMap: OffsetStrategyFunction = async ({ deadline }, positions, partitions) => {
-  const byPartition = Map.groupBy(positions, (position) => keyOf(position));
+  const byPartition = Map.groupBy(positions, sourceKey);
   const translated: Translated[] = [];
   for (const partition of partitions) {
-    const here = byPartition.get(keyOf(partition));
+    const here = byPartition.get(sourceKey(partition));
     if (here === undefined) continue;
     deadline.signal.throwIfAborted();
     translated.push(...(await translatePositions(partition, here)));
   }
   return translated;
 };
-
-function keyOf({ source_topic, source_partition }: GroupPosition | RestoredPartition): string {
-  return `${source_topic}-${source_partition}`;
-}
 
 /** The map is read up to the last of the positions, or to its end where one lies behind it. */
 export async function translatePositions(

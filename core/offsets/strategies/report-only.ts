@@ -1,4 +1,5 @@
 /** `manual` and `skip`: the plan is for people to read; nothing is committed. */
+import { sourceKey } from "#core/offsets/restored-partitions.ts";
 import { byOffsetMap } from "#core/offsets/strategies/offset-map.ts";
 import type { OffsetStrategyFunction } from "#core/offsets/strategies/strategy.ts";
 
@@ -9,13 +10,13 @@ export const manual: OffsetStrategyFunction = byOffsetMap;
 export const skip: OffsetStrategyFunction = async (_deps, positions, partitions) => {
   const targets = new Map(
     partitions.map((partition) => [
-      `${partition.source_topic}-${partition.source_partition}`,
+      sourceKey(partition),
       { topic: partition.target_topic, partition: partition.target_partition },
     ]),
   );
   return positions.map((position) => ({
     position,
-    ...targets.get(`${position.source_topic}-${position.source_partition}`)!,
+    ...targets.get(sourceKey(position))!,
     target_offset: null,
     reason: "undecided",
     note: "left as it is: the strategy is skip",
