@@ -72,7 +72,9 @@ const readErrors = [
   "BrokerUnavailableError",
 ] as const;
 
-type FetchRefusal = "out of range" | "fenced";
+type FetchAnswer =
+  | { readonly kind: "batches"; readonly fetched: FetchedPartition }
+  | { readonly kind: "out of range" | "fenced" };
 
 class PartitionReader {
   readonly #deps: BackupDeps;
@@ -97,39 +99,45 @@ class PartitionReader {
   async copyUntil(deadline: Deadline): Promise<void> {
     let pending = this.#fetchNext(deadline);
     while (pending !== undefined) {
-      const fetched = await pending;
-      if (fetched === "out of range") await this.#skipGap();
-      else if (fetched === "fenced") await this.#followLeader();
-      const batches = typeof fetched === "string" ? undefined : fetched;
-      const end = batches === undefined ? 0 : this.#endOfWholeBatches(batches);
-      if (batches !== undefined) await this.#watchProgress(batches, end > 0);
-      pending = this.#fetchNext(deadline);
-      // A look-ahead that fails is thrown when it is awaited; until then it is not unhandled.
-      pending?.catch(() => {});
-      if (batches !== undefined) await this.#archiveBatches(batches, end);
+      const answer = await pending;
+      if (answer.kind === "batches") {
+        const { fetched } = answer;
+        const end = this.#endOfWholeBatches(fetched);
+        await this.#watchProgress(fetched, end > 0);
+        pending = this.#fetchNext(deadline);
+        // A look-ahead that fails is thrown when it is awaited; until then it is not unhandled.
+        pending?.catch(() => {});
+        await this.#archiveBatches(fetched, end);
+      } else {
+        if (answer.kind === "out of range") await this.#skipGap();
+        else await this.#followLeader();
+        pending = this.#fetchNext(deadline);
+      }
     }
   }
 
   /** Undefined when there is nothing more to fetch. */
-  #fetchNext(deadline: Deadline): Promise<FetchedPartition | FetchRefusal> | undefined {
+  #fetchNext(deadline: Deadline): Promise<FetchAnswer> | undefined {
     const { topic, partition, end_offset } = this.#request.work;
     if (this.#fetchOffset >= end_offset || deadline.passed()) return undefined;
-    return this.#deps.cluster
-      .fetch({
-        topic,
-        partition,
-        fetchOffset: this.#fetchOffset,
-        currentLeaderEpoch: this.#leaderEpoch,
-        maxBytes: fetchBytesMax,
-        minBytes: 1,
-        maxWaitMs: this.#emptySinceMs === undefined ? fetchWaitMs : emptyMs,
-        isolation: "read_committed",
-      })
-      .catch((error: unknown) => {
-        if (isBackupError(error, "OffsetOutOfRangeError")) return "out of range";
-        if (isFenced(error)) return "fenced";
+    const fetching = this.#deps.cluster.fetch({
+      topic,
+      partition,
+      fetchOffset: this.#fetchOffset,
+      currentLeaderEpoch: this.#leaderEpoch,
+      maxBytes: fetchBytesMax,
+      minBytes: 1,
+      maxWaitMs: this.#emptySinceMs === undefined ? fetchWaitMs : emptyMs,
+      isolation: "read_committed",
+    });
+    return fetching.then(
+      (fetched) => ({ kind: "batches", fetched }),
+      (error: unknown) => {
+        if (isBackupError(error, "OffsetOutOfRangeError")) return { kind: "out of range" };
+        if (isFenced(error)) return { kind: "fenced" };
         throw error;
-      });
+      },
+    );
   }
 
   /** Another leader: goes on with its epoch when its log holds what was archived (K3, K4). */
