@@ -1,5 +1,5 @@
 /** The first step of a restore: continue, or say what is finished, or plan and store the intent. */
-import { formatVersion, type Manifest } from "#core/catalog/manifest.ts";
+import { formatVersion } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import type { RestoreIntent } from "#core/restore/documents.ts";
@@ -61,19 +61,13 @@ export async function beginRestore(
     manifest: { generation: manifest.generation, sha256: manifestSha256 },
     target_cluster_id: deps.cluster.clusterId,
     window: request.window,
-    ...offsetHeaders(request, manifest),
+    include_offset_headers: plan.include_offset_headers || undefined,
     topics: [...topics],
     findings: [...findings],
   };
   const record = new RestoreRecord(deps.storage, intent.backup_id, intent.restore_id);
   await record.writeIntent(intent);
   return { status: "begun", intent };
-}
-
-/** As the request says, else as the backup does; the restore keeps to it. */
-function offsetHeaders(request: RestoreRequest, { restore_defaults }: Manifest) {
-  const { include_offset_headers = restore_defaults?.include_offset_headers } = request;
-  return include_offset_headers === true ? { include_offset_headers } : {};
 }
 
 /** What was planned is only true of the manifest that it was planned from. */

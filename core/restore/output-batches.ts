@@ -2,7 +2,8 @@
  * Turns the record batches of a backup into the batches that a restore sends. Most pass as they
  * are; decoded are only those that must lose records (time window, offsets deleted at the source),
  * whose header would say something else in the target (holes, LogAppendTime, too large), and
- * consecutive small ones, which are coalesced so that round trips do not decide the time.
+ * consecutive small ones, which are coalesced so that round trips do not decide the time. Where
+ * records are to get offset headers, every batch is decoded.
  *
  * The output *records* depend on manifest and request alone; where one batch ends and the next
  * begins may differ between attempts.
@@ -20,6 +21,7 @@ import {
 } from "#core/kafka/record-batch.ts";
 import { RecordCursor } from "#core/kafka/records.ts";
 import type { TimeWindow } from "#core/restore/documents.ts";
+import { OffsetHeaders } from "#core/restore/offset-headers.ts";
 import type { ValidOffsets } from "#core/restore/source-range.ts";
 
 /**
@@ -59,6 +61,8 @@ export interface OutputOptions {
   readonly splitAboveBytes?: number | undefined;
   /** Batches of fewer bytes are coalesced; `coalesceBelowBytesDefault` when undefined. */
   readonly coalesceBelowBytes?: number | undefined;
+  /** Whether each record gets the headers of `offset-headers.ts`. */
+  readonly includeOffsetHeaders?: boolean | undefined;
   /** The first records of the output that are already in the target: told, not put into batches. */
   readonly skipRecords: bigint;
   readonly onSkipped: (run: SourceRun) => void;
@@ -66,6 +70,7 @@ export interface OutputOptions {
 
 export class OutputBatches {
   readonly #options: OutputOptions;
+  readonly #offsetHeaders: OffsetHeaders | undefined;
   #toSkip: bigint;
   #builder: BatchBuilder | undefined;
   #builderCodec: BatchCodec = "none";
@@ -74,6 +79,7 @@ export class OutputBatches {
 
   constructor(options: OutputOptions) {
     this.#options = options;
+    if (options.includeOffsetHeaders) this.#offsetHeaders = new OffsetHeaders();
     this.#toSkip = options.skipRecords;
   }
 
@@ -84,13 +90,13 @@ export class OutputBatches {
 
   /** Adds the source's next batch and yields what is complete. Takes over the batch's bytes. */
   *push(batch: Buffer, header: RecordBatchHeader): Generator<OutputBatch> {
-    const { coalesceBelowBytes = coalesceBelowBytesDefault } = this.#options;
-    if (this.#passesRaw(header)) {
+    if (this.#passesWhole(header)) {
       if (this.#toSkip >= BigInt(header.recordCount)) {
         this.#skip(header.baseOffset, header.recordCount);
         return;
       }
-      if (this.#toSkip === 0n && header.sizeInBytes >= coalesceBelowBytes) {
+      const isRaw = this.#offsetHeaders === undefined && !this.#isSmall(header);
+      if (isRaw && this.#toSkip === 0n) {
         yield* this.flush();
         yield rawBatch(batch, header);
         return;
@@ -120,10 +126,11 @@ export class OutputBatches {
     const isSmallerPlain = builder.sizeInBytes < batch.length;
     const smallest = isSmallerPlain ? builder.finish({ codec: "none" }) : batch;
     if (smallest.length <= maxMessageBytes) return smallest; // Of one record, if above the other.
+    const withHeaders = this.#offsetHeaders === undefined ? "" : " with its offset headers";
     throw new BackupError(
       "RecordTooLargeError",
       `${at.topic}-${at.partition}: the record at offset ${this.#sources[0]?.offset} makes a batch ` +
-        `of ${batch.length} bytes; the target's max.message.bytes is ${maxMessageBytes}`,
+        `of ${batch.length} bytes${withHeaders}; the target's max.message.bytes is ${maxMessageBytes}`,
       { hint: `Set max.message.bytes of the target topic to at least ${batch.length}.` },
     );
   }
@@ -133,7 +140,13 @@ export class OutputBatches {
     return splitAboveBytes ?? maxMessageBytes;
   }
 
-  #passesRaw(header: RecordBatchHeader): boolean {
+  #isSmall({ sizeInBytes }: RecordBatchHeader): boolean {
+    const { coalesceBelowBytes = coalesceBelowBytesDefault } = this.#options;
+    return sizeInBytes < coalesceBelowBytes;
+  }
+
+  /** Every record of the batch is wanted, and the target takes the batch as it is. */
+  #passesWhole(header: RecordBatchHeader): boolean {
     const { window, valid } = this.#options;
     return (
       !mustReencode(header) &&
@@ -150,6 +163,7 @@ export class OutputBatches {
     const codec = codecOf(header) ?? "none";
     const cursor = new RecordCursor(header, body, at);
     this.#builder ??= new BatchBuilder();
+    if (!this.#keepsCodec(header, codec)) yield* this.flush();
     if (this.#builder.recordCount === 0) this.#builderCodec = codec;
     while (cursor.next()) {
       const { timestamp, offset } = cursor;
@@ -158,15 +172,38 @@ export class OutputBatches {
         this.#skip(offset, 1);
         continue;
       }
-      if (!this.#fits(timestamp, cursor.tailEnd - cursor.tailStart)) {
+      if (!this.#fits(timestamp, this.#tailBytesOf(cursor))) {
         yield* this.flush();
         this.#builderCodec = codec;
       }
-      this.#builder.append(timestamp, body, cursor.tailStart, cursor.tailEnd);
+      this.#append(this.#builder, cursor, offset, timestamp);
       this.#addSource(offset);
       this.#nextOffset = offset + 1n;
     }
     this.#nextOffset = lastOffsetOf(header) + 1n;
+  }
+
+  /**
+   * With offset headers large batches of whole topics are put together: they keep their codec.
+   * Small ones take that of the batch that they join, as they do without.
+   */
+  #keepsCodec(header: RecordBatchHeader, codec: BatchCodec): boolean {
+    if (this.#offsetHeaders === undefined) return true;
+    return codec === this.#builderCodec || this.#isSmall(header);
+  }
+
+  #tailBytesOf(cursor: RecordCursor): number {
+    return this.#offsetHeaders?.tailBytesOf(cursor) ?? cursor.tailEnd - cursor.tailStart;
+  }
+
+  #append(builder: BatchBuilder, cursor: RecordCursor, offset: bigint, timestamp: bigint): void {
+    const headers = this.#offsetHeaders;
+    if (headers === undefined) {
+      builder.append(timestamp, cursor.body, cursor.tailStart, cursor.tailEnd);
+      return;
+    }
+    headers.set(offset, timestamp);
+    builder.appendWithHeaders(cursor, headers.bytes, headers.count);
   }
 
   #wants(timestamp: bigint, offset: bigint): boolean {

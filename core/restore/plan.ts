@@ -30,6 +30,8 @@ export interface PlannedTopic {
 export interface RestorePlan {
   readonly stored: StoredManifest;
   readonly window: TimeWindow;
+  /** As the request says, else as the backup does. */
+  readonly include_offset_headers: boolean;
   readonly topics: readonly PlannedTopic[];
   readonly findings: readonly Finding[];
 }
@@ -50,7 +52,15 @@ export async function planRestore(
   const topics = selected.map((topic) => planTopic(topic, targets.get(topic.name)!, request));
   refuseUnknownLineage(topics, request.lineage);
   const findings = topics.flatMap((topic) => topicFindings(topic, request.window));
-  return { stored, window: request.window, topics, findings };
+  const { restore_defaults } = stored.manifest;
+  return {
+    stored,
+    window: request.window,
+    include_offset_headers:
+      request.include_offset_headers ?? restore_defaults?.include_offset_headers ?? false,
+    topics,
+    findings,
+  };
 }
 
 async function manifestFor(

@@ -21,7 +21,11 @@ export async function checkExistingTopic(
   if (settings === undefined) {
     return { findings: [...findings, settingsDenied(description.name)] };
   }
-  const wanted = settingsWhileRestoring(check.planned.source.config, (name) => settings.has(name));
+  const wanted = settingsWhileRestoring(
+    check.planned.source.config,
+    (name) => settings.has(name),
+    check.recordGrowthBytes,
+  );
   const changes = Object.entries(wanted).filter(([name, during]) =>
     mustChange(name, settings.get(name)?.value ?? null, during),
   );

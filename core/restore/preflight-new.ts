@@ -25,7 +25,7 @@ export async function checkNewTopic(check: TopicCheck): Promise<CheckedTopic> {
     }
     const during = await acceptedSettings(check.cluster, {
       ...bare,
-      config: settingsWhileRestoring(planned.source.config, () => true),
+      config: settingsWhileRestoring(planned.source.config, () => true, check.recordGrowthBytes),
     });
     return {
       findings: [...findings, ...retentionFindings(check, (name) => accepted.config[name])],

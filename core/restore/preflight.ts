@@ -6,6 +6,7 @@ import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { TopicPlan } from "#core/restore/documents.ts";
 import { errorsOf, type Finding, findingLine } from "#core/restore/findings.ts";
+import { recordGrowthMax } from "#core/restore/offset-headers.ts";
 import type { RestorePlan } from "#core/restore/plan.ts";
 import { checkExistingTopic } from "#core/restore/preflight-existing.ts";
 import { checkNewTopic } from "#core/restore/preflight-new.ts";
@@ -31,7 +32,11 @@ export async function preflight(
   const topics: TopicPlan[] = [];
   for (const planned of plan.topics) {
     const sourceClusterId = plan.stored.manifest.cluster_id;
-    const check = { cluster, target, planned, request, sourceClusterId, nowMs };
+    const recordGrowthBytes = plan.include_offset_headers ? recordGrowthMax : 0;
+    const check = {
+      ...{ cluster, target, planned, request },
+      ...{ sourceClusterId, recordGrowthBytes, nowMs },
+    };
     const reason = target.hidden.get(planned.target_topic);
     if (reason !== undefined) {
       findings.push(hiddenTopic(planned.target_topic, reason));

@@ -41,6 +41,8 @@ export const restoreReport = z.object({
   manifest: z.object({ generation: z.int().min(1), sha256: z.string() }),
   target_cluster_id: z.string(),
   window: timeWindow,
+  /** Whether records got the headers of `offset-headers.ts`; absent: they did not. */
+  include_offset_headers: z.boolean().optional(),
   started_at: int64,
   /** Of this report. */
   finished_at: int64,
@@ -93,6 +95,7 @@ export function makeReport(
     manifest: intent.manifest,
     target_cluster_id: intent.target_cluster_id,
     window: intent.window,
+    include_offset_headers: intent.include_offset_headers,
     started_at: intent.created_at,
     ...run,
     partition_count: topics.reduce((sum, { partitions }) => sum + partitions.length, 0),

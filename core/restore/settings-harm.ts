@@ -41,7 +41,11 @@ export function harmIfKept(
         ? warning("the oldest records are deleted as the partition grows beyond it")
         : error("retention would delete restored records at once");
     case "max.message.bytes":
-      return warning("larger batches are split; a single record that is larger fails");
+      return warning(
+        check.recordGrowthBytes === 0
+          ? "larger batches are split; a single record that is larger fails"
+          : "larger batches are split; a single record that is larger with its offset headers fails",
+      );
     case "compression.type":
       return warning("the broker compresses every batch once more: slower, with equal records");
     default:
@@ -76,8 +80,11 @@ function newestTimestamp({ planned, request }: TopicCheck): bigint {
   return end !== undefined && end < newest ? end : newest;
 }
 
-function largestPartition({ planned }: TopicCheck): number {
-  return Math.max(0, ...planned.partitions.map(({ lineage }) => lineage.totals.batch_bytes));
+function largestPartition({ planned, recordGrowthBytes }: TopicCheck): number {
+  const sizes = planned.partitions.map(
+    ({ lineage: { totals } }) => totals.batch_bytes + totals.record_count * recordGrowthBytes,
+  );
+  return Math.max(0, ...sizes);
 }
 
 /**

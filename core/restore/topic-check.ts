@@ -13,6 +13,8 @@ export interface TopicCheck {
   readonly request: RestoreRequest;
   /** Of the backup. */
   readonly sourceClusterId: string;
+  /** Bytes that each record is at most larger than in the source: its offset headers. */
+  readonly recordGrowthBytes: number;
   /** Wall clock, Unix milliseconds: retention is about ages. */
   readonly nowMs: number;
 }

@@ -47,12 +47,17 @@ export function maxMessageBytesFor(sourceConfig: Readonly<Record<string, string>
   return Math.max(configured, maxMessageBytesDefault);
 }
 
-/** The settings while restoring, of any Kafka version; `isKnown` says which names the target has. */
+/**
+ * The settings while restoring, of any Kafka version; `isKnown` says which names the target has.
+ * Each record may be `recordGrowthBytes` larger than in the source.
+ */
 export function settingsWhileRestoring(
   sourceConfig: Readonly<Record<string, string>>,
   isKnown: (name: string) => boolean,
+  recordGrowthBytes = 0,
 ): Record<string, string> {
-  const all = { ...wanted, "max.message.bytes": String(maxMessageBytesFor(sourceConfig)) };
+  const maxMessageBytes = maxMessageBytesFor(sourceConfig) + recordGrowthBytes;
+  const all = { ...wanted, "max.message.bytes": String(maxMessageBytes) };
   return Object.fromEntries(Object.entries(all).filter(([name]) => isKnown(name)));
 }
 

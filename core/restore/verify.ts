@@ -124,6 +124,7 @@ class PartitionVerification {
       valid: validOffsets(this.#source.lineage, from),
       maxMessageBytes: this.#request.max_message_bytes,
       coalesceBelowBytes: this.#request.coalesce_below_bytes,
+      includeOffsetHeaders: this.#request.include_offset_headers,
       skipRecords: 0n,
       onSkipped: () => {},
     });

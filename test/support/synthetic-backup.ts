@@ -104,6 +104,8 @@ export interface SyntheticRun {
   readonly codec?: FrameCodec;
   /** Of every topic. */
   readonly topicConfig?: Readonly<Record<string, string>>;
+  /** As a backup's request asks for later restores. */
+  readonly includeOffsetHeaders?: boolean;
 }
 
 export interface SyntheticBackup {
@@ -190,6 +192,7 @@ async function planOf(
       segment_max_bytes: 128 * 1024 * 1024,
       checkpoint_interval_ms: 5000,
     },
+    include_offset_headers: run.includeOffsetHeaders,
     partitions: run.partitions.map(workOf),
     left_behind: [],
   };

@@ -51,6 +51,7 @@ function run(source: readonly SourceBatch[], options: SourceOptions, from = begi
     valid: validOffsets(lineageOf(options), from.offset),
     maxMessageBytes: options.maxMessageBytes,
     coalesceBelowBytes: options.coalesceBelowBytes,
+    includeOffsetHeaders: options.includeOffsetHeaders,
     skipRecords: BigInt(from.skipRecords),
     onSkipped: (skippedRun) => skipped.push(...offsetsOf([skippedRun])),
   });
@@ -139,6 +140,7 @@ test("a batch goes as it is, to the byte, exactly when nothing of it must change
       const isRaw = ({ bytes, records }: SourceBatch) => {
         const header = readBatchHeader(bytes);
         return (
+          !options.includeOffsetHeaders &&
           bytes.length >= coalesceBelow &&
           bytes.length <= options.maxMessageBytes &&
           options.window.start === undefined &&
@@ -206,6 +208,7 @@ describe("limits", () => {
     gaps: [],
     maxMessageBytes: 1024 * 1024,
     coalesceBelowBytes: undefined,
+    includeOffsetHeaders: false,
   };
 
   function ofValues(codec: BatchCodec, values: readonly Buffer[], baseOffset = 0n): SourceBatch {

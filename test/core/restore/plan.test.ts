@@ -43,6 +43,36 @@ test("the newest manifest is taken unless a generation is named", async () => {
   expect(older.topics.map(({ source }) => source.name)).toEqual(["orders"]);
 });
 
+test.each([
+  { asked: undefined, recorded: undefined, planned: false },
+  { asked: undefined, recorded: true, planned: true },
+  { asked: false, recorded: true, planned: false },
+  { asked: true, recorded: undefined, planned: true },
+])(
+  "offset headers: asked for $asked, the backup's default $recorded: $planned",
+  async ({ asked, recorded, planned }) => {
+    const backup = syntheticBackup();
+    const partitions = topics("orders");
+    await backup.addRun({
+      partitions,
+      ...(recorded !== undefined && { includeOffsetHeaders: recorded }),
+    });
+    const plan = await planRestore(backup, requestOf({ include_offset_headers: asked }));
+    expect(plan.include_offset_headers).toBe(planned);
+  },
+);
+
+test("the newest run says whether restores shall add offset headers, each manifest by itself", async () => {
+  const backup = syntheticBackup();
+  const first = await backup.addRun({ partitions: topics("a"), includeOffsetHeaders: true });
+  const second = await backup.addRun({ partitions: topics("b"), includeOffsetHeaders: false });
+  expect(first.manifest.restore_defaults).toEqual({ include_offset_headers: true });
+  expect(second.manifest).not.toHaveProperty("restore_defaults");
+  const planned = async (generation: number) =>
+    (await planRestore(backup, requestOf({ generation }))).include_offset_headers;
+  expect([await planned(1), await planned(2)]).toEqual([true, false]);
+});
+
 test("globs and names select topics by their source name", async () => {
   const backup = await backupOf(topics("orders-eu", "orders-us", "orders-old", "payments"));
   const request = requestOf({

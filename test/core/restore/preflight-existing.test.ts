@@ -36,6 +36,7 @@ async function findingsOf(found: Found): Promise<string[]> {
     planned: plan.topics[0]!,
     request,
     sourceClusterId: syntheticClusterId,
+    recordGrowthBytes: 0,
     nowMs: Date.now(),
   };
   const value = found.minInSyncReplicas ?? "2";

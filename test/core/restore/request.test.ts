@@ -59,6 +59,12 @@ test("the hash does not depend on the consent to append", () => {
   expect(sha256).toBe(requestSha256(requestOf({ allow_non_empty: false })));
 });
 
+test("the hash of a request without a word on offset headers is what it always was", () => {
+  const sha256 = requestSha256(requestOf({ include_offset_headers: undefined }));
+  expect(sha256).toBe(requestSha256(requestOf()));
+  expect(sha256).toBe("00fb06b653c0579b3ad65211b685eef8360163e077ae1ce636a26b5be731d11d");
+});
+
 test.each([
   ["backup", { backup_id: "other" }],
   ["generation", { generation: 2 }],
@@ -68,6 +74,8 @@ test.each([
   ["partition mapping", { partition_mapping: { orders: { 0: 1 } } }],
   ["lineage", { lineage: 1 }],
   ["creation of topics", { create_topics: false }],
+  ["wish for offset headers", { include_offset_headers: true }],
+  ["wish for no offset headers", { include_offset_headers: false }],
 ])("another %s is another request", (_what, change) => {
   expect(requestSha256(requestOf(change))).not.toBe(requestSha256(requestOf()));
 });

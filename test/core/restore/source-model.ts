@@ -35,6 +35,7 @@ export interface SourceOptions {
   readonly gaps: readonly { readonly from: bigint; readonly to: bigint }[];
   readonly maxMessageBytes: number;
   readonly coalesceBelowBytes: number | undefined;
+  readonly includeOffsetHeaders: boolean;
 }
 
 /** `horizon`: the cleaner put a delete horizon in the place of the base timestamp (KIP-534). */
@@ -90,10 +91,11 @@ export function sourceBatch(baseOffset: bigint, plan: BatchPlan): SourceBatch {
 /** The records that a restore must bring, decided for each by itself. */
 export function wantedRecords(
   source: readonly SourceBatch[],
-  { window, startOffset, gaps }: SourceOptions,
+  { window, startOffset, gaps, includeOffsetHeaders }: SourceOptions,
 ): ModelRecord[] {
   return source
     .flatMap(({ records }) => records)
+    .map((record) => (includeOffsetHeaders ? withOffsetHeaders(record) : record))
     .filter(
       ({ offset, timestamp }) =>
         (window.start === undefined || timestamp >= window.start) &&
@@ -101,6 +103,21 @@ export function wantedRecords(
         offset >= startOffset &&
         !gaps.some(({ from, to }) => offset >= from && offset < to),
     );
+}
+
+function withOffsetHeaders(record: ModelRecord): ModelRecord {
+  const headers = [
+    ...record.headers,
+    { key: "x-original-offset", value: littleEndian(record.offset) },
+    { key: "x-original-timestamp", value: littleEndian(record.timestamp) },
+  ];
+  return { ...record, headers };
+}
+
+/** Byte by byte, lowest first. */
+export function littleEndian(value: bigint): Buffer {
+  const bits = BigInt.asUintN(64, value);
+  return Buffer.from(Array.from({ length: 8 }, (_, i) => Number((bits >> BigInt(8 * i)) & 0xffn)));
 }
 
 export function lineageOf({ startOffset, gaps }: SourceOptions): LineageState {
@@ -143,15 +160,18 @@ const anyTimestamp = fc.oneof(
   fc.bigInt({ min: -1n, max: 2n ** 62n }),
 );
 
+const anyHeaderKey = fc.oneof(
+  { weight: 3, arbitrary: fc.string({ maxLength: 4 }) },
+  fc.constant("x-original-offset"),
+);
+
 const anyRecord = fc.record({
   /** Offsets that compaction emptied before it. */
   hole: fc.oneof({ weight: 12, arbitrary: fc.constant(0) }, fc.nat(4)),
   timestamp: anyTimestamp,
   key: anyBytes,
   value: anyValue,
-  headers: fc.array(fc.record({ key: fc.string({ maxLength: 4 }), value: anyBytes }), {
-    maxLength: 2,
-  }),
+  headers: fc.array(fc.record({ key: anyHeaderKey, value: anyBytes }), { maxLength: 2 }),
 });
 
 const anyBatch = fc.record({
@@ -209,7 +229,8 @@ export const anyOptions: fc.Arbitrary<SourceOptions> = fc.record({
       { maxLength: 3 },
     ),
   ),
-  // The largest record, with the header of a batch of its own, takes some 2,650 bytes.
-  maxMessageBytes: fc.oneof(fc.integer({ min: 2700, max: 6000 }), fc.constant(1024 * 1024)),
+  // The largest record, with the header of a batch of its own, takes some 2,750 bytes.
+  maxMessageBytes: fc.oneof(fc.integer({ min: 2800, max: 6000 }), fc.constant(1024 * 1024)),
   coalesceBelowBytes: fc.constantFrom(undefined, undefined, 0, 500),
+  includeOffsetHeaders: fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, fc.constant(true)),
 });

@@ -26,6 +26,11 @@ test("max.message.bytes is at least what the source topic had", () => {
   expect(during({})).toBe("1048588");
 });
 
+test("max.message.bytes makes room for what records grow by", () => {
+  const during = settingsWhileRestoring({ "max.message.bytes": "5000000" }, () => true, 59);
+  expect(during["max.message.bytes"]).toBe("5000059");
+});
+
 const before = (value: string) => ({ value, of_topic: true });
 
 test("max.message.bytes is raised, never lowered", () => {
