@@ -1,6 +1,16 @@
 /** Values of options, as commander wants them read: a bad one is a usage error (exit 2). */
 import { InvalidArgumentError } from "commander";
 
+/**
+ * Names of one option, divided by commas, behind those of the same option before it. A name may
+ * hold anything: `\\,` stands for a comma in it.
+ */
+export function nameList(text: string, before: readonly string[] = []): string[] {
+  const names = text.split(/(?<!\\),/).map((name) => name.replaceAll("\\,", ","));
+  if (!names.includes("")) return [...before, ...names];
+  throw new InvalidArgumentError("It must be names, divided by commas.");
+}
+
 /** A reader of whole numbers from `least`. */
 export function atLeast(least: number): (text: string) => number {
   return (text) => {

@@ -28,3 +28,25 @@ export const int64 = z
   .union([z.int(), z.string().regex(/^-?\d{1,19}$/, "must be a whole number"), z.bigint()])
   .transform((value) => BigInt(value))
   .refine((value) => value >= int64Min && value <= int64Max, "must fit in 64 bits");
+
+/**
+ * An object by names from outside, each value of one shape. Unlike `z.record`, which leaves
+ * `__proto__` out without a word, it takes any name: a consumer group may bear that one.
+ */
+export function recordOf<T>(shape: z.ZodType<T>): z.ZodType<Record<string, T>> {
+  return z.unknown().transform((value, context) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      context.addIssue({ code: "custom", message: "must be an object" });
+      return z.NEVER;
+    }
+    const entries: [string, T][] = [];
+    for (const [name, item] of Object.entries(value)) {
+      const parsed = shape.safeParse(item);
+      if (parsed.success) entries.push([name, parsed.data]);
+      for (const { message, path } of parsed.error?.issues ?? []) {
+        context.addIssue({ code: "custom", message, path: [name, ...path] });
+      }
+    }
+    return Object.fromEntries(entries);
+  });
+}

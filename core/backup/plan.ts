@@ -59,6 +59,11 @@ export async function planBackup(deps: BackupDeps, request: BackupRequest): Prom
   const { run, resumed } = await openOrResume(deps, request.backup_id, stored);
 
   const groups = await cluster.committedOffsets();
+  if (!groups.complete) {
+    deps.logger.warn(
+      "consumer groups may be missing from the run: the credentials lack Describe on the cluster",
+    );
+  }
   const plannedAt = BigInt(clock.nowMs());
   const selected = selectTopics(await cluster.describeTopics(), request.topics);
   const { topics, denied } = await readSettings(cluster, selected);
@@ -307,6 +312,7 @@ async function clusterDocument(
     ...(acls === undefined ? {} : { acls }),
     consumer_groups: groupDocuments(committed, names),
     unread_groups: committed.failed.map(({ group, reason }) => ({ group, reason })),
+    groups_complete: committed.complete,
   };
 }
 
@@ -314,7 +320,8 @@ function groupDocuments(
   committed: CommittedOffsets,
   topics: ReadonlySet<string>,
 ): ClusterDocument["consumer_groups"] {
-  const groups: ClusterDocument["consumer_groups"] = {};
+  // Object.fromEntries, as a group may be called __proto__.
+  const groups: [string, ClusterDocument["consumer_groups"][string]][] = [];
   for (const { group, offsets } of committed.groups) {
     const ours = offsets.filter(({ topic }) => topics.has(topic));
     if (ours.length === 0) continue;
@@ -322,9 +329,9 @@ function groupDocuments(
       `${topic}-${partition}`,
       { offset, metadata, ...(leaderEpoch < 0 ? {} : { leader_epoch: leaderEpoch }) },
     ]);
-    groups[group] = { partitions: Object.fromEntries(partitions) };
+    groups.push([group, { partitions: Object.fromEntries(partitions) }]);
   }
-  return groups;
+  return Object.fromEntries(groups);
 }
 
 /** Open transactions behind which committed records wait, for the operator to judge by age. */

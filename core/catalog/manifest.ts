@@ -4,7 +4,7 @@
  * unknown `format_version` is refused before anything else is looked at.
  */
 import { z } from "zod";
-import { int64 } from "#core/json.ts";
+import { int64, recordOf } from "#core/json.ts";
 
 export const formatVersion = 1;
 
@@ -199,16 +199,19 @@ export const clusterDocument = z.object({
   /** Undefined where the credentials may not describe ACLs. */
   acls: z.array(z.record(z.string(), z.string())).optional(),
   /** Committed offsets by group, then by `topic-partition`; read before the end offsets (F5). */
-  consumer_groups: z.record(
-    z.string(),
+  consumer_groups: recordOf(
     z.object({
-      partitions: z.record(
-        z.string(),
+      partitions: recordOf(
         z.object({ offset, metadata: z.string(), leader_epoch: z.int().optional() }),
       ),
     }),
   ),
   /** Groups that could not be read, with the reason. */
   unread_groups: z.array(z.object({ group: z.string(), reason: z.string() })),
+  /**
+   * False when the credentials lacked Describe on the cluster: Kafka then leaves out of a list
+   * groups that they may not describe, without a word (K8).
+   */
+  groups_complete: z.boolean().optional(),
 });
 export type ClusterDocument = z.infer<typeof clusterDocument>;

@@ -213,7 +213,11 @@ export interface CommittedOffsets {
       readonly metadata: string;
     })[];
   }[];
-  readonly failed: readonly { readonly group: string; readonly reason: string }[];
+  readonly failed: readonly {
+    readonly group: string;
+    readonly reason: string;
+    readonly error: Error;
+  }[];
   /**
    * False when all groups were asked for and the credentials lack Describe on the cluster: Kafka
    * then leaves out groups that they may not describe, without a word (KIP-430).

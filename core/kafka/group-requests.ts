@@ -100,7 +100,7 @@ async function offsetsOf(
   } catch (error) {
     session.connections.signal.throwIfAborted();
     if (!isBackupError(error)) throw error;
-    return { group, reason: error.message };
+    return { group, reason: error.message, error };
   }
 }
 

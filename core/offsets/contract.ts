@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { formatVersion } from "#core/catalog/manifest.ts";
-import { int64 } from "#core/json.ts";
+import { int64, recordOf } from "#core/json.ts";
 
 /** A committed offset as snapshots and `cluster.json` store it, by `topic-partition`. */
 export const committedOffset = z.object({
@@ -30,7 +30,7 @@ export const snapshotGroup = z.object({
   /** Kafka's word, e.g. `Empty`, `Stable`; `Dead` for a group that did not exist. */
   state: z.string().optional(),
   /** By `topic-partition`; empty for a group without committed offsets. */
-  partitions: z.record(z.string(), committedOffset),
+  partitions: recordOf(committedOffset),
 });
 export type SnapshotGroup = z.infer<typeof snapshotGroup>;
 
@@ -43,11 +43,16 @@ export const offsetSnapshot = z.object({
   description: z.string(),
   /** ISO 8601, UTC, when the offsets had been read. */
   created_at: z.iso.datetime(),
-  consumer_groups: z.record(z.string(), snapshotGroup),
+  consumer_groups: recordOf(snapshotGroup),
   format_version: z.literal(formatVersion),
   cluster_id: z.string(),
   /** True when every group of the cluster was asked for: one that is absent had no offsets. */
   all_groups: z.boolean(),
+  /**
+   * False when the credentials lacked Describe on the cluster: Kafka then leaves out of a list
+   * groups that they may not describe, without a word.
+   */
+  groups_complete: z.boolean().default(true),
   /** The ids of the topics in `consumer_groups` that existed. */
   topics: z.record(z.string(), z.object({ topic_id: z.string() })),
   /** Groups that were asked for and could not be read. */
