@@ -1,61 +1,70 @@
 /** Apache Kafka's jars, resolved by Maven once and kept in the project's cache. */
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { cacheDir, runToEnd, withInstallLock } from "#local/processes.ts";
 import { requireJava, requireMaven } from "#local/requirements.mjs";
 
 export const kafkaVersion = "4.2.0";
 
-const pom = `<?xml version="1.0" encoding="UTF-8"?>
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>local</groupId>
-  <artifactId>kafka</artifactId>
-  <version>${kafkaVersion}</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId>
-      <version>${kafkaVersion}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka-tools</artifactId>
-      <version>${kafkaVersion}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId>
-      <artifactId>slf4j-simple</artifactId>
-      <version>1.7.36</version>
-    </dependency>
-  </dependencies>
-</project>
-`;
+interface MavenJars {
+  /** Of the folder in the cache. */
+  readonly name: string;
+  /** `group:artifact:version`. */
+  readonly artifacts: readonly string[];
+  /** False for the artifacts alone, without those that they need. */
+  readonly withDependencies: boolean;
+}
+
+const kafka: MavenJars = {
+  name: `kafka-${kafkaVersion}`,
+  artifacts: [
+    `org.apache.kafka:kafka_2.13:${kafkaVersion}`,
+    `org.apache.kafka:kafka-tools:${kafkaVersion}`,
+    "org.slf4j:slf4j-simple:1.7.36",
+  ],
+  withDependencies: true,
+};
+
+/** What it needs is Kafka's own, but for RocksDB (70 MB), which stores in memory do without. */
+const kafkaStreams: MavenJars = {
+  name: `kafka-streams-${kafkaVersion}`,
+  artifacts: [`org.apache.kafka:kafka-streams:${kafkaVersion}`],
+  withDependencies: false,
+};
 
 /**
  * Installs what is missing (55 MB, some 20 s the first time) and returns the class path of Kafka's
  * server, tools and client. The folder of jars appears complete or not at all.
  */
-export async function installKafka(): Promise<string> {
+export function installKafka(): Promise<string> {
+  return installJars(kafka);
+}
+
+/** The class path of applications on Kafka Streams, whose stores are in memory. */
+export async function installKafkaStreams(): Promise<string> {
+  return [await installKafka(), await installJars(kafkaStreams)].join(delimiter);
+}
+
+async function installJars(jars: MavenJars): Promise<string> {
   await requireJava();
-  const home = join(cacheDir(), `kafka-${kafkaVersion}`);
+  const home = join(cacheDir(), jars.name);
   const lib = join(home, "lib");
   if (!existsSync(lib)) {
-    await withInstallLock(`kafka-${kafkaVersion}`, async () => {
-      if (!existsSync(lib)) await resolveJars(home, lib);
+    await withInstallLock(jars.name, async () => {
+      if (!existsSync(lib)) await resolveJars(jars, home, lib);
     });
   }
   return join(lib, "*");
 }
 
-async function resolveJars(home: string, lib: string): Promise<void> {
+async function resolveJars(jars: MavenJars, home: string, lib: string): Promise<void> {
   await requireMaven();
   await mkdir(home, { recursive: true });
   const partial = join(home, "lib.partial");
   await rm(partial, { recursive: true, force: true });
   const pomFile = join(home, "pom.xml");
-  await writeFile(pomFile, pom);
+  await writeFile(pomFile, pomOf(jars));
   await runToEnd("mvn", [
     "--quiet",
     "--batch-mode",
@@ -63,6 +72,29 @@ async function resolveJars(home: string, lib: string): Promise<void> {
     "dependency:copy-dependencies",
     `-DoutputDirectory=${partial}`,
     "-DincludeScope=runtime",
+    `-DexcludeTransitive=${!jars.withDependencies}`,
   ]);
   await rename(partial, lib);
+}
+
+function pomOf({ name, artifacts }: MavenJars): string {
+  const dependencies = artifacts.map((artifact) => {
+    const [group, id, version] = artifact.split(":");
+    return `    <dependency>
+      <groupId>${group}</groupId>
+      <artifactId>${id}</artifactId>
+      <version>${version}</version>
+    </dependency>
+`;
+  });
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>local</groupId>
+  <artifactId>${name}</artifactId>
+  <version>${kafkaVersion}</version>
+  <dependencies>
+${dependencies.join("")}  </dependencies>
+</project>
+`;
 }
