@@ -146,6 +146,8 @@ export const offsetPlan = z.object({
   offset_source: offsetSource,
   /** Of the target; absent in a plan made without the cluster and without a restore. */
   target_cluster_id: z.string().optional(),
+  /** Of the target topics, when the plan was made; absent where nothing told them. */
+  target_topics: recordOf(z.object({ topic_id: z.string() })).optional(),
   created_at: int64,
   groups: z.array(
     z.object({

@@ -7,6 +7,7 @@ import { corrupt, parseState, readReferenced } from "#core/catalog/documents.ts"
 import type { Gap, LineageState, Manifest } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
+import { partitionName } from "#core/offsets/topic-partition.ts";
 import {
   type PartitionResult,
   type RestoreCheckpoint,
@@ -64,7 +65,7 @@ interface FindDeps {
 export function sourceKey(
   at: Pick<RestoredPartition, "source_topic" | "source_partition">,
 ): string {
-  return `${at.source_topic}-${at.source_partition}`;
+  return partitionName({ topic: at.source_topic, partition: at.source_partition });
 }
 
 /**

@@ -1,0 +1,166 @@
+/**
+ * What is known of the groups of a backup's cluster at single moments: each backup run, each
+ * stored snapshot of the same cluster, and the cluster itself now.
+ */
+import type { Catalog } from "#core/catalog/catalog.ts";
+import type { Manifest } from "#core/catalog/manifest.ts";
+import { BackupError } from "#core/errors.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import type { CommittedOffset, OffsetSnapshot, SnapshotGroup } from "#core/offsets/contract.ts";
+import { listSnapshots, readSnapshot } from "#core/offsets/snapshot.ts";
+import { partitionName } from "#core/offsets/topic-partition.ts";
+import type { Clock } from "#core/runtime.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+
+/** What all groups that were asked for had committed at one moment. */
+export interface KnownPositions {
+  /** `run ID`, `snapshot ID` or `current`. */
+  readonly from: string;
+  /** Unix milliseconds. */
+  readonly read_at: bigint;
+  /** By name, of the topics whose offsets were kept. */
+  readonly topicIds: ReadonlyMap<string, string>;
+  /** By group, then by `topic-partition`. */
+  readonly groups: ReadonlyMap<string, Readonly<Record<string, CommittedOffset>>>;
+  /** Groups that could not be read, with the reason. */
+  readonly unread: ReadonlyMap<string, string>;
+  /** True where every group was listed: one that is not there had nothing committed. */
+  readonly isComplete: boolean;
+}
+
+/** A moment of which something is known, not read yet. */
+export interface KnownMoment {
+  readonly from: string;
+  readonly read_at: bigint;
+  read(): Promise<KnownPositions>;
+}
+
+interface Reading {
+  readonly storage: StorageBackend;
+  readonly catalog: Catalog;
+}
+
+/** Every backup run and every snapshot of the backup's cluster, newest first. */
+export async function knownMoments(
+  { storage, catalog }: Reading,
+  manifest: Manifest,
+): Promise<KnownMoment[]> {
+  const { backup_id, cluster_id } = manifest;
+  const moments: KnownMoment[] = [];
+  for await (const { run_id, planned_at, run } of catalog.runsOf(manifest)) {
+    const read = async () => {
+      const { cluster } = await catalog.readRunDocument(backup_id, run);
+      const document = await catalog.readClusterDocument(backup_id, cluster);
+      return {
+        from: `run ${run_id}`,
+        read_at: document.read_at,
+        topicIds: new Map(document.topics.map(({ name, topic_id }) => [name, topic_id])),
+        groups: partitionsByGroup(document.consumer_groups),
+        unread: reasonsByGroup(document.unread_groups),
+        isComplete: document.groups_complete,
+      };
+    };
+    moments.push({ from: `run ${run_id}`, read_at: planned_at, read });
+  }
+  for await (const snapshot of listSnapshots(storage)) {
+    if (snapshot.cluster_id !== cluster_id) continue;
+    // All but the id and the time is let go, and read again when it is wanted.
+    const { snapshot_id } = snapshot;
+    const read = async () => ofSnapshot(await readSnapshot(storage, snapshot_id));
+    moments.push({ from: `snapshot ${snapshot_id}`, read_at: timeOf(snapshot), read });
+  }
+  return moments.sort((a, b) => (a.read_at > b.read_at ? -1 : a.read_at < b.read_at ? 1 : 0));
+}
+
+/** A stored snapshot. Throws SnapshotNotFoundError, InvalidRequestError for another cluster's. */
+export async function momentOfSnapshot(
+  storage: StorageBackend,
+  manifest: Manifest,
+  snapshotId: string,
+): Promise<KnownMoment> {
+  const snapshot = await readSnapshot(storage, snapshotId);
+  if (snapshot.cluster_id !== manifest.cluster_id) {
+    throw new BackupError(
+      "InvalidRequestError",
+      `snapshot ${snapshotId} is of cluster ${snapshot.cluster_id}, but backup ` +
+        `"${manifest.backup_id}" is of cluster ${manifest.cluster_id}`,
+      { hint: "`kafka-backup offset-rollback list` shows the snapshots of each cluster." },
+    );
+  }
+  const known = ofSnapshot(snapshot);
+  return { from: known.from, read_at: known.read_at, read: async () => known };
+}
+
+/**
+ * The cluster itself, now. `groups` are asked for by name, else all that may be seen. Throws
+ * InvalidRequestError when it is not the backup's cluster.
+ */
+export function momentOfCluster(
+  { cluster, clock }: { readonly cluster: Cluster; readonly clock: Clock },
+  manifest: Manifest,
+  groups: readonly string[] | undefined,
+): KnownMoment {
+  if (cluster.clusterId !== manifest.cluster_id) {
+    throw new BackupError(
+      "InvalidRequestError",
+      `offset source \`current\` asks cluster ${cluster.clusterId}, but backup ` +
+        `"${manifest.backup_id}" is of cluster ${manifest.cluster_id}`,
+      { hint: "Name the backup's own cluster with --source-bootstrap-servers." },
+    );
+  }
+  const read_at = BigInt(clock.nowMs());
+  return { from: "current", read_at, read: () => currentPositions(cluster, read_at, groups) };
+}
+
+async function currentPositions(
+  cluster: Cluster,
+  read_at: bigint,
+  names: readonly string[] | undefined,
+): Promise<KnownPositions> {
+  const committed = await cluster.committedOffsets(names);
+  const topics = await cluster.describeTopics();
+  const groups = committed.groups.map(({ group, offsets }) => {
+    const partitions = offsets.map(
+      (at) => [partitionName(at), { offset: at.offset, metadata: at.metadata }] as const,
+    );
+    return [group, Object.fromEntries(partitions)] as const;
+  });
+  return {
+    from: "current",
+    read_at,
+    topicIds: new Map(topics.map(({ name, topicId }) => [name, topicId])),
+    groups: new Map(groups),
+    unread: reasonsByGroup(committed.failed),
+    isComplete: names === undefined && committed.complete,
+  };
+}
+
+function ofSnapshot(snapshot: OffsetSnapshot): KnownPositions {
+  const topicIds = Object.entries(snapshot.topics).map(
+    ([name, { topic_id }]) => [name, topic_id] as const,
+  );
+  return {
+    from: `snapshot ${snapshot.snapshot_id}`,
+    read_at: timeOf(snapshot),
+    topicIds: new Map(topicIds),
+    groups: partitionsByGroup(snapshot.consumer_groups),
+    unread: reasonsByGroup(snapshot.unread_groups),
+    isComplete: snapshot.all_groups && snapshot.groups_complete,
+  };
+}
+
+function timeOf({ created_at }: OffsetSnapshot): bigint {
+  return BigInt(Date.parse(created_at));
+}
+
+function partitionsByGroup(
+  groups: Readonly<Record<string, Pick<SnapshotGroup, "partitions">>>,
+): KnownPositions["groups"] {
+  return new Map(Object.entries(groups).map(([group, { partitions }]) => [group, partitions]));
+}
+
+function reasonsByGroup(
+  failed: readonly { readonly group: string; readonly reason: string }[],
+): KnownPositions["unread"] {
+  return new Map(failed.map(({ group, reason }) => [group, reason]));
+}

@@ -1,0 +1,214 @@
+/**
+ * The plan of an offset reset: for each group and target partition what is committed now, what
+ * shall be, and why. Nothing is written, anywhere.
+ */
+import type { Catalog } from "#core/catalog/catalog.ts";
+import { formatVersion } from "#core/catalog/manifest.ts";
+import { BackupError } from "#core/errors.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import type {
+  GroupSelection,
+  OffsetPlan,
+  OffsetSource,
+  OffsetStrategy,
+  PlannedOffset,
+} from "#core/offsets/contract.ts";
+import { clampToLog, type LogBounds, logBounds } from "#core/offsets/log-bounds.ts";
+import { readPositions } from "#core/offsets/positions.ts";
+import {
+  type FoundRestore,
+  findRestore,
+  type RestoredPartition,
+  sourceKey,
+} from "#core/offsets/restored-partitions.ts";
+import { byOffsetMap } from "#core/offsets/strategies/offset-map.ts";
+import { manual, skip } from "#core/offsets/strategies/report-only.ts";
+import type { OffsetStrategyFunction, Translated } from "#core/offsets/strategies/strategy.ts";
+import { byPlace, partitionName } from "#core/offsets/topic-partition.ts";
+import type { Clock, Deadline, Logger } from "#core/runtime.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+
+export interface PlanDeps {
+  readonly storage: StorageBackend;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The target; without it the plan says nothing of what is there now. */
+  readonly cluster?: Cluster;
+  /** The backup's own cluster, for `current`; the target is asked where it is that. */
+  readonly source?: Cluster;
+}
+
+export interface OffsetPlanRequest {
+  readonly backup_id: string;
+  readonly groups: GroupSelection;
+  readonly strategy: OffsetStrategy;
+  /** `at-window-end` with a window's end, else `latest`, unless said. */
+  readonly offset_source?: OffsetSource;
+  /** The newest that matches the target unless said. */
+  readonly restore_id?: string;
+}
+
+const strategies: Readonly<Partial<Record<OffsetStrategy, OffsetStrategyFunction>>> = {
+  "offset-map": byOffsetMap,
+  manual,
+  skip,
+};
+
+/**
+ * Throws what `findRestore`, `readPositions` and the strategy throw, and what the cluster throws
+ * where it cannot tell a target partition's log.
+ */
+export async function planOffsets(
+  deps: PlanDeps,
+  request: OffsetPlanRequest,
+  deadline: Deadline,
+): Promise<OffsetPlan> {
+  const { storage, catalog, cluster, clock } = deps;
+  const { backup_id, groups, strategy, offset_source, restore_id } = request;
+  const restore = await findRestore(deps, backup_id, restore_id);
+  const { report, partitions } = restore;
+  const source = deps.source ?? cluster;
+  const known = await readPositions(
+    { storage, catalog, clock, ...(source !== undefined && { cluster: source }) },
+    {
+      backup_id,
+      groups,
+      ...(offset_source !== undefined && { offset_source }),
+      ...(report.window.end !== undefined && { window_end: report.window.end }),
+      partitions,
+    },
+  );
+  deadline.signal.throwIfAborted();
+  const strategyDeps = { storage, catalog, backup_id, deadline, ...(cluster && { cluster }) };
+  const translated = await strategyNamed(strategy)(strategyDeps, known.positions, partitions);
+  return {
+    format_version: formatVersion,
+    backup_id,
+    restore_id: report.restore_id,
+    strategy,
+    offset_source: known.offset_source,
+    target_cluster_id: report.target_cluster_id,
+    target_topics: topicIds(partitions),
+    created_at: BigInt(clock.nowMs()),
+    groups: await plannedGroups(cluster, translated, partitions),
+    left_alone: [...known.left_alone, ...goneNotes(restore, known.left_alone)],
+  };
+}
+
+function strategyNamed(name: OffsetStrategy): OffsetStrategyFunction {
+  const found = strategies[name];
+  if (found !== undefined) return found;
+  throw new BackupError("InvalidRequestError", `strategy ${name} is not known`);
+}
+
+function topicIds(partitions: readonly RestoredPartition[]) {
+  return Object.fromEntries(
+    partitions.map(({ target_topic, target_topic_id }) => [
+      target_topic,
+      { topic_id: target_topic_id },
+    ]),
+  );
+}
+
+/** Positions in topics that were restored into topics which are gone are not simply unrestored. */
+function goneNotes(
+  { report, gone }: FoundRestore,
+  left_alone: OffsetPlan["left_alone"],
+): OffsetPlan["left_alone"] {
+  const sources = new Map(
+    report.topics
+      .filter(({ target_topic }) => gone.includes(target_topic))
+      .map(({ source_topic, target_topic }) => [source_topic, target_topic]),
+  );
+  return left_alone.flatMap(({ group, topic }) => {
+    const target = topic === undefined ? undefined : sources.get(topic);
+    if (target === undefined) return [];
+    const reason = `target topic "${target}" was deleted or created anew since it was restored`;
+    return [{ group, ...(topic !== undefined && { topic }), reason }];
+  });
+}
+
+async function plannedGroups(
+  cluster: Cluster | undefined,
+  translated: readonly Translated[],
+  partitions: readonly RestoredPartition[],
+): Promise<OffsetPlan["groups"]> {
+  const byGroup = Map.groupBy(translated, ({ position }) => position.group);
+  const groups = [...byGroup.keys()].sort();
+  const bounds = cluster && (await logBounds(cluster, targetsOf(translated)));
+  const current = cluster && (await currentOffsets(cluster, groups));
+  const restored = new Map(partitions.map((partition) => [sourceKey(partition), partition]));
+  return groups.map((group) => ({
+    group,
+    partitions: byGroup
+      .get(group)!
+      .map((one) => {
+        const target = restored.get(sourceKey(one.position))!;
+        return planned(one, target, bounds, current?.get(group));
+      })
+      .sort(byPlace),
+  }));
+}
+
+function targetsOf(translated: readonly Translated[]) {
+  const targets = new Map(
+    translated.map(({ topic, partition }) => {
+      const at = { topic, partition };
+      return [partitionName(at), at];
+    }),
+  );
+  return [...targets.values()];
+}
+
+/** By `topic-partition` what a group has committed now, or why that cannot be told. */
+type CurrentOffsets = ReadonlyMap<string, bigint> | { readonly reason: string };
+
+async function currentOffsets(
+  cluster: Cluster,
+  groups: readonly string[],
+): Promise<Map<string, CurrentOffsets>> {
+  const committed = await cluster.committedOffsets(groups);
+  const current = new Map<string, CurrentOffsets>(groups.map((group) => [group, new Map()]));
+  for (const { group, offsets } of committed.groups) {
+    current.set(group, new Map(offsets.map((at) => [partitionName(at), at.offset])));
+  }
+  for (const { group, reason } of committed.failed) current.set(group, { reason });
+  return current;
+}
+
+function planned(
+  { position, topic, partition, target_offset, reason, note }: Translated,
+  restored: RestoredPartition,
+  bounds: LogBounds | undefined,
+  current: CurrentOffsets | undefined,
+): PlannedOffset {
+  const key = partitionName({ topic, partition });
+  const log = bounds?.get(key);
+  const clamped =
+    log === undefined || target_offset === null ? undefined : clampToLog(target_offset, log);
+  // What is deleted already cannot be read; beyond the end something is wrong, which stays to see.
+  const then = clamped?.is === "before" ? clamped.offset : target_offset;
+  const end_offset = log?.end ?? restored.end_offset;
+  const unread = current !== undefined && "reason" in current ? current.reason : undefined;
+  const notes = [
+    note,
+    clamped?.note,
+    unread && `what is committed now could not be read: ${unread}`,
+  ].filter((text) => text !== undefined);
+  return {
+    topic,
+    partition,
+    source_topic: position.source_topic,
+    source_partition: position.source_partition,
+    source_offset: position.offset,
+    source_read_at: position.read_at,
+    ...(current instanceof Map && { current_offset: current.get(key) ?? null }),
+    target_offset: then,
+    reason,
+    ...(notes.length > 0 && { note: notes.join("; ") }),
+    metadata: position.metadata,
+    end_offset,
+    lag: then === null ? null : then < end_offset ? end_offset - then : 0n,
+  };
+}
