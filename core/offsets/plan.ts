@@ -14,7 +14,7 @@ import type {
   PlannedOffset,
 } from "#core/offsets/contract.ts";
 import { clampToLog, type LogBounds, logBounds } from "#core/offsets/log-bounds.ts";
-import { readPositions } from "#core/offsets/positions.ts";
+import { type KnownGroupPositions, readPositions } from "#core/offsets/positions.ts";
 import {
   type FoundRestore,
   findRestore,
@@ -47,6 +47,8 @@ export interface OffsetPlanRequest {
   readonly offset_source?: OffsetSource;
   /** The newest that matches the target unless said. */
   readonly restore_id?: string;
+  /** Those that `readPositions` answered before, instead of reading any now. */
+  readonly known?: KnownGroupPositions;
 }
 
 const strategies: Readonly<Partial<Record<OffsetStrategy, OffsetStrategyFunction>>> = {
@@ -69,19 +71,23 @@ export async function planOffsets(
   const restore = await findRestore(deps, backup_id, restore_id);
   const { report, partitions } = restore;
   const source = deps.source ?? cluster;
-  const known = await readPositions(
-    { storage, catalog, clock, ...(source !== undefined && { cluster: source }) },
-    {
-      backup_id,
-      groups,
-      ...(offset_source !== undefined && { offset_source }),
-      ...(report.window.end !== undefined && { window_end: report.window.end }),
-      partitions,
-    },
-  );
+  const known =
+    request.known ??
+    (await readPositions(
+      { storage, catalog, clock, ...(source !== undefined && { cluster: source }) },
+      {
+        backup_id,
+        groups,
+        ...(offset_source !== undefined && { offset_source }),
+        ...(report.window.end !== undefined && { window_end: report.window.end }),
+        partitions,
+      },
+    ));
   deadline.signal.throwIfAborted();
   const strategyDeps = { storage, catalog, backup_id, deadline, ...(cluster && { cluster }) };
-  const translated = await strategyNamed(strategy)(strategyDeps, known.positions, partitions);
+  const there = new Set(partitions.map(sourceKey));
+  const positions = known.positions.filter((position) => there.has(sourceKey(position)));
+  const translated = await strategyNamed(strategy)(strategyDeps, positions, partitions);
   return {
     format_version: formatVersion,
     backup_id,
