@@ -38,6 +38,11 @@ export interface RestoredPartition {
   readonly source_gaps: readonly Pick<Gap, "from_offset" | "to_offset">[];
   readonly window: TimeWindow;
   /**
+   * Whether the restore gave each record the headers of `offset-headers.ts`; undefined where no
+   * restore of ours is known to have written the target.
+   */
+  readonly offset_headers?: boolean;
+  /**
    * The offset map, part by part in ascending order, one part in memory at a time. Each part's
    * SHA-256 and the whole's completeness are checked: throws CorruptManifestError.
    */
@@ -186,7 +191,7 @@ function lineageOf(manifest: Manifest, result: PartitionResult): LineageState {
 
 function restoredPartition(
   storage: StorageBackend,
-  { backup_id, restore_id, window }: RestoreReport,
+  { backup_id, restore_id, window, include_offset_headers }: RestoreReport,
   { target_topic_id }: TopicReport,
   result: PartitionResult,
   lineage: LineageState,
@@ -208,6 +213,7 @@ function restoredPartition(
     source_end_offset: result.source_end_offset,
     source_gaps: lineage.gaps,
     window,
+    offset_headers: include_offset_headers === true,
     mapParts,
     runs: async () => {
       const parts: (readonly OffsetRun[])[] = [];
