@@ -57,7 +57,7 @@ export async function knownMoments(
         topicIds: new Map(document.topics.map(({ name, topic_id }) => [name, topic_id])),
         groups: partitionsByGroup(document.consumer_groups),
         unread: reasonsByGroup(document.unread_groups),
-        isComplete: document.groups_complete,
+        isComplete: document.groups_complete !== false,
       };
     };
     moments.push({ from: `run ${run_id}`, read_at: planned_at, read });

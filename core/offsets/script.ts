@@ -1,0 +1,71 @@
+/**
+ * A plan as a shell script of `kafka-consumer-groups.sh` calls, for who may not, or would rather
+ * not, let another program commit. It does what `execute` does but for metadata, which Kafka's
+ * tool cannot set.
+ */
+import type { OffsetPlan } from "#core/offsets/contract.ts";
+
+/** POSIX sh. Runs again without harm; exits 3 where a group was not reset. */
+export function offsetScript(plan: OffsetPlan): string {
+  const groups = plan.groups.flatMap(({ group, partitions }) => {
+    const rows = partitions.flatMap(({ topic, partition, target_offset }) =>
+      target_offset === null ? [] : [`${topic},${partition},${target_offset}`],
+    );
+    return rows.length === 0 ? [] : [resetOf(group, rows)];
+  });
+  return [header(plan), ...groups, 'exit "$status"\n'].join("\n");
+}
+
+function header(plan: OffsetPlan): string {
+  const what = [
+    `backup ${plan.backup_id}`,
+    ...(plan.restore_id === undefined ? [] : [`restore ${plan.restore_id}`]),
+    `strategy ${plan.strategy}`,
+    `offset source ${plan.offset_source}`,
+  ];
+  const cluster = plan.target_cluster_id ?? "unknown";
+  return `#!/bin/sh
+# Sets committed offsets of consumer groups: ${what.join(", ")}.
+# For the cluster with id ${cluster}. Offsets are committed without metadata.
+#
+# BOOTSTRAP=HOST:PORT sh FILE
+#   COMMAND_CONFIG=FILE  client properties, for TLS and logins
+#   TOOL=PATH            kafka-consumer-groups.sh, where it is not on the PATH
+#
+# Stop the groups' consumers first: Kafka changes only groups without members. What the groups
+# have committed now is shown by: kafka-consumer-groups.sh --describe --offsets.
+set -u
+: "\${BOOTSTRAP:?must be HOST:PORT of a broker}"
+: "\${TOOL:=kafka-consumer-groups.sh}"
+status=0
+offsets=$(mktemp) || exit 1
+trap 'rm -f "$offsets"' EXIT
+
+# The tool ends with 0 also where it refuses: what counts is a row for each partition.
+reset() {
+  output=$("$TOOL" --bootstrap-server "$BOOTSTRAP" \\
+    \${COMMAND_CONFIG:+--command-config "$COMMAND_CONFIG"} \\
+    --group="$1" --reset-offsets --from-file "$offsets" --execute 2>&1)
+  printf '%s\\n' "$output"
+  while IFS=, read -r topic partition offset; do
+    case $output in
+      *" $topic "*) ;;
+      *)
+        printf '%s\\n' "not reset: $topic-$partition of group $1" >&2
+        status=3
+        ;;
+    esac
+  done <"$offsets"
+}
+`;
+}
+
+/** Topic names hold nothing that a here-document or CSV would take for its own. */
+function resetOf(group: string, rows: readonly string[]): string {
+  return `cat >"$offsets" <<'END'\n${rows.join("\n")}\nEND\nreset ${shellQuoted(group)}\n`;
+}
+
+/** One word of a shell, whatever it holds (POSIX 2.2.2). */
+export function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
