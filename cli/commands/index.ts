@@ -33,6 +33,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("#cli/commands/prune.ts"),
   },
   {
+    name: "offset-rollback",
+    summary: "keep what consumer groups have committed, and put it back",
+    load: () => import("#cli/commands/offset-rollback.ts"),
+  },
+  {
     name: "config",
     summary: "check a configuration file, or write a first one",
     load: () => import("#cli/commands/config.ts"),

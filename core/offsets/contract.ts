@@ -54,7 +54,7 @@ export const offsetSnapshot = z.object({
    */
   groups_complete: z.boolean().default(true),
   /** The ids of the topics in `consumer_groups` that existed. */
-  topics: z.record(z.string(), z.object({ topic_id: z.string() })),
+  topics: recordOf(z.object({ topic_id: z.string() })),
   /** Groups that were asked for and could not be read. */
   unread_groups: z.array(z.object({ group: z.string(), reason: z.string() })),
 });

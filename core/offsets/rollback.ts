@@ -1,0 +1,102 @@
+/** Puts consumer groups back to where a snapshot says that they stood. */
+import { BackupError } from "#core/errors.ts";
+import { changeGroups, refuseMembers } from "#core/offsets/change-groups.ts";
+import type { GroupChange, GroupOutcome, OffsetSnapshot } from "#core/offsets/contract.ts";
+import {
+  planRollback,
+  type RollbackFinding,
+  snapshotGroupsOf,
+} from "#core/offsets/rollback-plan.ts";
+import { readSnapshot, type SnapshotDeps, takeSnapshotOf } from "#core/offsets/snapshot.ts";
+import { partitionNamed } from "#core/offsets/topic-partition.ts";
+import type { Deadline } from "#core/runtime.ts";
+
+export interface RollbackRequest {
+  readonly snapshot_id: string;
+  /** Names or patterns of the snapshot's groups; all of them when not given. */
+  readonly groups?: readonly string[];
+  /** Consent to take the nearer end of the log for a position outside it. */
+  readonly clamp: boolean;
+  /** Read back what was committed, and compare. */
+  readonly verify: boolean;
+}
+
+export interface RollbackResult {
+  /** `failed`: at least one group is not where the snapshot says. */
+  readonly status: "done" | "failed";
+  readonly snapshot_id: string;
+  /** Of the same groups, right before the first change: a rollback to it undoes this one. */
+  readonly safety_snapshot_id: string;
+  readonly cluster_id: string;
+  readonly verified: boolean;
+  readonly warnings: readonly RollbackFinding[];
+  /** Ascending by group. */
+  readonly outcomes: readonly GroupOutcome[];
+}
+
+/**
+ * Commits the snapshot's positions with their metadata, and removes what the groups have committed
+ * elsewhere since; groups that it does not hold stay as they are. Before the first change: all
+ * groups are without members (else GroupNotEmptyError), all positions lie in logs of this cluster
+ * (else PreflightRefusedError, or they are clamped when told so), and a safety snapshot of the
+ * groups is durable. Doing it again changes nothing.
+ */
+export async function rollbackOffsets(
+  deps: SnapshotDeps,
+  request: RollbackRequest,
+  deadline: Deadline,
+): Promise<RollbackResult> {
+  const { storage, cluster, logger } = deps;
+  const snapshot = await readSnapshot(storage, request.snapshot_id);
+  const groups = snapshotGroupsOf(snapshot, request.groups);
+  const plan = await planRollback(cluster, snapshot, groups, request.clamp);
+  refuse(snapshot, plan.findings);
+  await refuseMembers(cluster, groups);
+  deadline.signal.throwIfAborted();
+  const safety = await takeSnapshotOf(
+    deps,
+    groups,
+    `before the rollback to ${snapshot.snapshot_id}`,
+  );
+  logger.info("stored what the groups have committed now", { snapshot_id: safety.snapshot_id });
+  const changes = plan.groups.map(({ group, commits }) => changeOf(safety, group, commits));
+  const outcomes = await changeGroups(deps, changes, deadline, { verify: request.verify });
+  return {
+    status: outcomes.every(({ status }) => status === "changed") ? "done" : "failed",
+    snapshot_id: snapshot.snapshot_id,
+    safety_snapshot_id: safety.snapshot_id,
+    cluster_id: cluster.clusterId,
+    verified: request.verify,
+    warnings: plan.findings,
+    outcomes,
+  };
+}
+
+/** What the group has committed and the snapshot does not hold goes. */
+function changeOf(
+  now: OffsetSnapshot,
+  group: string,
+  commits: GroupChange["commits"],
+): GroupChange {
+  const kept = new Set(commits.map(({ topic, partition }) => `${topic}-${partition}`));
+  const committed = Object.keys(now.consumer_groups[group]?.partitions ?? {});
+  const deletions = committed.filter((name) => !kept.has(name)).map(partitionNamed);
+  return { group, commits, deletions };
+}
+
+/** Problems named in one message; `offset-rollback verify` shows all. */
+const problemsNamed = 5;
+
+function refuse(snapshot: OffsetSnapshot, findings: readonly RollbackFinding[]): void {
+  const errors = findings.filter(({ severity }) => severity === "error");
+  const [first] = errors;
+  if (first === undefined) return;
+  const named = errors.slice(0, problemsNamed).map(({ message }) => message);
+  const more = errors.length > problemsNamed ? `\nand ${errors.length - problemsNamed} more` : "";
+  const what = `nothing was changed: a rollback to ${snapshot.snapshot_id} is refused`;
+  const remedies = [...new Set(errors.map(({ remedy }) => remedy))];
+  throw new BackupError("PreflightRefusedError", `${what}:\n${named.join("\n")}${more}`, {
+    hint: remedies.join(" "),
+    details: { snapshot_id: snapshot.snapshot_id, problems: errors.length },
+  });
+}
