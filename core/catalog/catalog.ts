@@ -74,6 +74,13 @@ export interface Catalog {
    * within `waitMs` by this process's own clock. A lease that did not move for 30 s is taken over.
    */
   acquireLease(scope: LeaseScope, waitMs: number, signal: AbortSignal): Promise<Lease>;
+
+  /**
+   * Goes on holding, in another process of the same run, the lease that `holder` names, and proves
+   * it by moving it. Several processes may hold it at the same time. Throws BackupConflictError
+   * when it was released or taken over.
+   */
+  continueLease(scope: LeaseScope, holder: LeaseHolder): Promise<Lease>;
 }
 
 export interface PartitionOfRun {
@@ -90,10 +97,19 @@ export interface LeaseScope {
   readonly purpose: string;
 }
 
+/** Who holds a lease, for handing it from one process of a run to the next. */
+export interface LeaseHolder {
+  /** Unguessable, of one acquisition. */
+  readonly owner: string;
+  /** One that this owner has held; the newest known is best. */
+  readonly token: number;
+}
+
 /** Held from `acquireLease` to `release`. */
 export interface Lease {
   /** Grows with every acquisition and renewal, by any holder. */
   readonly token: number;
+  readonly holder: LeaseHolder;
   /**
    * Proves that the lease is still this holder's, by moving it. Throws BackupConflictError when
    * somebody took it over: the caller must stop and write nothing more.

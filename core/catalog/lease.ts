@@ -23,6 +23,12 @@
  *    held the lease in between. Hence the tokens of two holders never interleave, and once
  *    another has taken t+1, the former holder's next move fails: either t+1 exists and bears
  *    another's name, or it was swept and the listing shows a greater token.
+ * 5. Several processes may hold a lease as one owner (`continueLease`). An owner's valid tokens are
+ *    one unbroken series: it begins with `acquireLease`, which no other process of the owner calls,
+ *    and by (4) ends for good when another takes it. M is always valid, for a creation that is not
+ *    creates a token below M (2). So the owner holds the lease exactly while M bears its name and
+ *    is not released, whichever of its processes moved it there, and that is what a move looks
+ *    for.
  *
  * What a frozen process (SIGSTOP, a stalled VM) may do between a successful renew and its next
  * write is not for a lease to prevent. Everything it could write is created only if absent: its
@@ -45,7 +51,7 @@
  */
 import pLimit from "p-limit";
 import { z } from "zod";
-import type { Lease, LeaseScope } from "#core/catalog/catalog.ts";
+import type { Lease, LeaseHolder, LeaseScope } from "#core/catalog/catalog.ts";
 import { documentBytes, parseState, readIfPresent } from "#core/catalog/documents.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
 import { int64 } from "#core/json.ts";
@@ -119,6 +125,22 @@ export async function acquireLease(
   }
 }
 
+/** The lease that another process of the same owner holds or has held. */
+export async function continueLease(
+  storage: StorageBackend,
+  scope: LeaseScope,
+  holder: LeaseHolder,
+): Promise<Lease> {
+  const place = { storage, scope };
+  const { token, record } = await newestMove(place);
+  if (!isHeldBy(record, holder.owner)) {
+    throw heldByOther(scope, token, record, `and not by this run's owner ${holder.owner} any more`);
+  }
+  const lease = new HeldLease(place, record, token);
+  await lease.renew();
+  return lease;
+}
+
 /** Held until `release`, or until a move finds that somebody else has moved it. */
 class HeldLease implements Lease {
   readonly #place: LeasePlace;
@@ -136,6 +158,10 @@ class HeldLease implements Lease {
 
   get token(): number {
     return this.#token;
+  }
+
+  get holder(): LeaseHolder {
+    return { owner: this.#record.owner, token: this.#token };
   }
 
   renew(): Promise<void> {
@@ -172,8 +198,9 @@ interface LeasePlace {
 }
 
 /**
- * Creates the object of `token`, or of the next one that is not there where earlier attempts of
- * this owner lost their answers. The token reached, or undefined when the lease is another's.
+ * Creates the object of `token`, or of the next one that is not there: other processes of this
+ * owner may have been faster, and its own earlier attempts may have lost their answers. The token
+ * that the lease is at now, or undefined when it is not this owner's any more.
  */
 async function move(
   place: LeasePlace,
@@ -181,31 +208,51 @@ async function move(
   record: LeaseRecord,
 ): Promise<number | undefined> {
   const { storage } = place;
-  let reached = token;
-  while (
-    (await storage.createIfAbsent(keyOf(place, reached), documentBytes(record))) === "exists"
-  ) {
-    const existing = await readRecord(place, reached);
-    if (existing?.owner !== record.owner) return undefined;
-    reached++;
-  }
-  const tokens = await listTokens(place);
-  const greatest = tokens.at(-1) ?? 0;
-  if (greatest === reached) {
-    const swept = tokens.filter((other) => other < reached - 1);
+  for (let next = token; ; ) {
+    const outcome = await storage.createIfAbsent(keyOf(place, next), documentBytes(record));
+    const isCreated = outcome === "created";
+    const newest = await newestMove(place, isCreated ? { token: next, record } : undefined);
+    const isNewest = isCreated && newest.token === next;
+    if (!isNewest && !isHeldBy(newest.record, record.owner)) {
+      if (isCreated && newest.token > next) await storage.delete([keyOf(place, next)]);
+      return undefined;
+    }
+    const swept = newest.tokens.filter((other) => other < newest.token - 1);
     if (swept.length > 0) await storage.delete(swept.map((other) => keyOf(place, other)));
-    return reached;
+    // Where another process of the owner has moved on, a renewal is done, a release is not.
+    if (isNewest || (isCreated && !record.released)) return newest.token;
+    next = newest.token + 1;
   }
-  if (greatest > reached) await storage.delete([keyOf(place, reached)]);
-  return undefined;
 }
 
-/** The greatest token, 0 where the lease was never taken, and its object where it can be read. */
+function isHeldBy(record: LeaseRecord | undefined, owner: string): record is LeaseRecord {
+  return record !== undefined && record.owner === owner && !record.released;
+}
+
+interface NewestMove {
+  /** 0 where the lease was never taken. */
+  readonly token: number;
+  /** Undefined where it cannot be understood. */
+  readonly record: LeaseRecord | undefined;
+  /** All that there are, ascending. */
+  readonly tokens: readonly number[];
+}
+
+/** The greatest token and its object; `own` is one that the caller knows. */
 async function newestMove(
   place: LeasePlace,
-): Promise<{ token: number; record: LeaseRecord | undefined }> {
-  const token = (await listTokens(place)).at(-1) ?? 0;
-  return { token, record: token === 0 ? undefined : await readRecord(place, token) };
+  own?: { readonly token: number; readonly record: LeaseRecord },
+): Promise<NewestMove> {
+  for (;;) {
+    const tokens = await listTokens(place);
+    const token = tokens.at(-1) ?? 0;
+    if (token === 0) return { token, record: undefined, tokens };
+    if (token === own?.token) return { token, record: own.record, tokens };
+    const found = await readRecord(place, token);
+    // Swept since the listing, so by now there is a greater one.
+    if (found === "absent") continue;
+    return { token, record: found, tokens };
+  }
 }
 
 /** Ascending. */
@@ -221,14 +268,14 @@ async function listTokens({ storage, scope }: LeasePlace): Promise<number[]> {
   return tokens;
 }
 
-/**
- * Undefined where it was swept meanwhile, or cannot be understood: such a lease is another's, and
- * is taken over when it is still.
- */
-async function readRecord(place: LeasePlace, token: number): Promise<LeaseRecord | undefined> {
+/** One that cannot be understood is undefined: another's, and taken over when it is still. */
+async function readRecord(
+  place: LeasePlace,
+  token: number,
+): Promise<LeaseRecord | "absent" | undefined> {
   const key = keyOf(place, token);
   const body = await readIfPresent(place.storage, key);
-  if (body === undefined) return undefined;
+  if (body === undefined) return "absent";
   try {
     return parseState(key, body, leaseRecord);
   } catch (error) {

@@ -1,7 +1,7 @@
 /** The catalogue in the bucket alone, beside the data that it describes. */
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { appendCheckpoint, checkpoints } from "#core/catalog/checkpoints.ts";
-import { acquireLease } from "#core/catalog/lease.ts";
+import { acquireLease, continueLease } from "#core/catalog/lease.ts";
 import { commitManifest, latestManifest, readManifest, runsOf } from "#core/catalog/manifests.ts";
 import { closeRun, openRun, writeOpenRun } from "#core/catalog/open-runs.ts";
 import {
@@ -51,6 +51,7 @@ export function openObjectCatalog(deps: ObjectCatalogDeps): Catalog {
     appendCheckpoint: (at, part) => appendCheckpoint(storage, at, part),
     checkpoints: (at) => checkpoints(storage, at),
     acquireLease: (scope, waitMs, signal) => acquireLease(deps, scope, waitMs, signal),
+    continueLease: (scope, holder) => continueLease(storage, scope, holder),
   };
 }
 

@@ -463,6 +463,42 @@ function leaseContract(open: () => Promise<OpenedCatalog>, newBackupId: NewId): 
     expect(lease.token).toBe(4);
   });
 
+  test("is held on by other processes of the same run, one after the other and at once", async () => {
+    const [a, b, c, d] = [await open(), await open(), await open(), await open()];
+    const scope = scopeOf();
+    const first = await acquire(a, scope);
+    const second = await b.catalog.continueLease(scope, first.holder);
+    expect(second.holder).toEqual({ owner: first.holder.owner, token: second.token });
+    expect(second.token).toBeGreaterThan(first.token);
+    const third = await c.catalog.continueLease(scope, first.holder);
+    for (let i = 0; i < 5; i++) await Promise.all([first.renew(), second.renew(), third.renew()]);
+    await expect(acquire(d, scope, 0)).rejects.toEqual(conflict());
+  });
+
+  test("let go of by one process of a run, no other of them holds it any more", async () => {
+    const [a, b, c] = [await open(), await open(), await open()];
+    const scope = scopeOf();
+    const first = await acquire(a, scope);
+    const second = await b.catalog.continueLease(scope, first.holder);
+    await second.release();
+    await expect(first.renew()).rejects.toEqual(conflict());
+    await expect(b.catalog.continueLease(scope, second.holder)).rejects.toEqual(conflict());
+    const next = await acquire(c, scope, 0);
+    await first.release();
+    await next.renew();
+  });
+
+  test("C5: taken over, no process of the former run goes on holding it", async () => {
+    const [a, b, c] = [await open(), await open(), await open()];
+    const scope = scopeOf();
+    const dead = await acquire(a, scope);
+    const alive = await acquire(b, scope);
+    await expect(c.catalog.continueLease(scope, dead.holder)).rejects.toEqual(
+      conflict(/not by this run's owner/),
+    );
+    await alive.renew();
+  });
+
   test("guards each purpose of each backup for itself", async () => {
     const [a, b] = [await open(), await open()];
     const scope = scopeOf();

@@ -175,3 +175,83 @@ test("some contender always gets on: a lease that nobody holds is taken within i
   });
   await fc.assert(property, { numRuns: 200 });
 }, 60_000);
+
+/** Two looks at the lease are enough for it to believe that a lease is still. */
+const fastClock = 20;
+const attemptsMax = 5;
+
+/** Processes of one run: one takes the lease, the others go on holding it beside it. */
+async function holdTogether(
+  storage: StorageBackend,
+  turn: Turn,
+  owner: string,
+  renewals: readonly number[],
+  told: Told[],
+): Promise<void> {
+  const catalogOf = (who: string) =>
+    openCatalog({
+      storage: delayed(storage, who, turn),
+      clock: ownClock(turn, who, fastClock),
+      newId: () => owner,
+    });
+  const ask = (work: () => Promise<Lease>) => tell(owner, told, work);
+  let first: Lease | undefined;
+  for (let attempt = 0; attempt < attemptsMax && first === undefined; attempt++) {
+    first = await ask(() => catalogOf(owner).acquireLease(scope, 60_000, never));
+  }
+  if (first === undefined) return;
+  const { holder } = first;
+  const processes = renewals.map(async (count, i) => {
+    const catalog = catalogOf(`${owner}-${i}`);
+    const lease = await ask(() => catalog.continueLease(scope, holder));
+    for (let n = 0; n < count && lease !== undefined; n++) {
+      if ((await ask(() => lease.renew().then(() => lease))) === undefined) return;
+    }
+  });
+  await Promise.all(processes);
+}
+
+const renewalsOfProcesses = fc.array(fc.integer({ min: 0, max: 5 }), {
+  minLength: 2,
+  maxLength: 3,
+});
+
+test("C5: tokens of two owners never interleave, however many processes each has", async () => {
+  let takenOver = 0;
+  const property = fc.asyncProperty(
+    fc.scheduler(),
+    fc.array(renewalsOfProcesses, { minLength: 2, maxLength: 2 }),
+    async (scheduler, owners) => {
+      const storage = openMemory();
+      const told: Told[] = [];
+      const turn: Turn = (label) => scheduler.schedule(Promise.resolve(), label);
+      const all = owners.map((renewals, i) =>
+        holdTogether(storage, turn, "ab"[i]!, renewals, told),
+      );
+      await scheduler.waitFor(Promise.all(all));
+
+      const byToken = heldOf(told).sort((a, b) => a.token - b.token);
+      const turns = byToken
+        .map(({ holding }) => holding)
+        .filter((holding, i, holdings) => holding !== holdings[i - 1]);
+      expect(turns).toEqual([...new Set(turns)]);
+      takenOver += turns.length - 1;
+    },
+  );
+  await fc.assert(property, { numRuns: 500 });
+  expect(takenOver).toBeGreaterThan(100);
+}, 60_000);
+
+test("processes of one owner never take the lease from each other", async () => {
+  const property = fc.asyncProperty(
+    fc.scheduler(),
+    renewalsOfProcesses,
+    async (scheduler, renewals) => {
+      const told: Told[] = [];
+      const turn: Turn = (label) => scheduler.schedule(Promise.resolve(), label);
+      await scheduler.waitFor(holdTogether(openMemory(), turn, "a", renewals, told));
+      expect(told.filter(({ kind }) => kind === "lost")).toEqual([]);
+    },
+  );
+  await fc.assert(property, { numRuns: 500 });
+}, 60_000);
