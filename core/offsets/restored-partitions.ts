@@ -83,16 +83,25 @@ export async function findRestore(
   backupId: string,
   restoreId?: string,
 ): Promise<FoundRestore> {
-  checkBackupId(backupId);
   if (restoreId !== undefined) return namedRestore(deps, backupId, restoreId);
-  const records = await restoresOf(deps.storage, backupId);
+  const newest = await newestRestore(deps, backupId);
+  if (newest === undefined) throw noRestore(deps, backupId);
+  return newest;
+}
+
+/** The same without a name; undefined where there is none. */
+export async function newestRestore(
+  deps: FindDeps,
+  backupId: string,
+): Promise<FoundRestore | undefined> {
+  const records = await restoresOf(deps.storage, checkBackupId(backupId));
   for (const record of records.reverse()) {
     const report = await record.report();
     if (report === undefined || isElsewhere(deps, report)) continue;
     const gone = await goneTopics(deps, report);
     if (gone.length < report.topics.length) return foundRestore(deps, report, gone);
   }
-  throw noRestore(deps, backupId, records.length);
+  return undefined;
 }
 
 async function namedRestore(
@@ -127,12 +136,12 @@ async function namedRestore(
   return foundRestore(deps, report, gone);
 }
 
-function noRestore({ cluster }: FindDeps, backupId: string, begun: number): BackupError {
-  const where = cluster === undefined ? "" : ` into cluster ${cluster.clusterId}`;
-  const why = begun > 0 ? ", or none whose topics are still there" : "";
+function noRestore({ cluster }: FindDeps, backupId: string): BackupError {
+  const where =
+    cluster === undefined ? "" : ` into cluster ${cluster.clusterId} whose topics are still there`;
   return new BackupError(
     "BackupNotFoundError",
-    `backup "${backupId}" has no finished restore${where}${why}`,
+    `backup "${backupId}" has no finished restore${where}`,
     { hint: "Restore first: offsets are translated by the map that a restore leaves." },
   );
 }

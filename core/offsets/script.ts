@@ -4,12 +4,13 @@
  * tool cannot set.
  */
 import type { OffsetPlan } from "#core/offsets/contract.ts";
+import { checkTopicName } from "#core/storage/keys.ts";
 
 /** POSIX sh. Runs again without harm; exits 3 where a group was not reset. */
 export function offsetScript(plan: OffsetPlan): string {
   const groups = plan.groups.flatMap(({ group, partitions }) => {
     const rows = partitions.flatMap(({ topic, partition, target_offset }) =>
-      target_offset === null ? [] : [`${topic},${partition},${target_offset}`],
+      target_offset === null ? [] : [`${checkTopicName(topic)},${partition},${target_offset}`],
     );
     return rows.length === 0 ? [] : [resetOf(group, rows)];
   });
@@ -17,16 +18,13 @@ export function offsetScript(plan: OffsetPlan): string {
 }
 
 function header(plan: OffsetPlan): string {
-  const what = [
-    `backup ${plan.backup_id}`,
-    ...(plan.restore_id === undefined ? [] : [`restore ${plan.restore_id}`]),
-    `strategy ${plan.strategy}`,
-    `offset source ${plan.offset_source}`,
-  ];
+  const restore = plan.restore_id === undefined ? "" : `, restore ${plan.restore_id}`;
+  const what = `backup ${plan.backup_id}${restore}, strategy ${plan.strategy}`;
   const cluster = plan.target_cluster_id ?? "unknown";
   return `#!/bin/sh
-# Sets committed offsets of consumer groups: ${what.join(", ")}.
-# For the cluster with id ${cluster}. Offsets are committed without metadata.
+# Sets committed offsets of consumer groups, without metadata.
+# Of: ${oneLine(`${what}, offset source ${plan.offset_source}`)}
+# For the cluster with id: ${oneLine(cluster)}
 #
 # BOOTSTRAP=HOST:PORT sh FILE
 #   COMMAND_CONFIG=FILE  client properties, for TLS and logins
@@ -47,17 +45,22 @@ reset() {
     \${COMMAND_CONFIG:+--command-config "$COMMAND_CONFIG"} \\
     --group="$1" --reset-offsets --from-file "$offsets" --execute 2>&1)
   printf '%s\\n' "$output"
-  while IFS=, read -r topic partition offset; do
-    case $output in
-      *" $topic "*) ;;
-      *)
-        printf '%s\\n' "not reset: $topic-$partition of group $1" >&2
-        status=3
-        ;;
-    esac
-  done <"$offsets"
+  missing=$(printf '%s\\n' "$output" | awk '
+    FNR == NR { if (NF > 2) reset[$(NF - 2) "-" $(NF - 1)]; next }
+    !(($1 "-" $2) in reset) { print $1 "-" $2 }
+  ' - FS=, "$offsets")
+  if [ -n "$missing" ]; then
+    printf 'not reset: group %s\\n%s\\n' "$1" "$missing" >&2
+    status=3
+  fi
 }
 `;
+}
+
+/** What a bucket told must not end a comment. */
+function oneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: to take them out
+  return text.replaceAll(/[\u0000-\u001f\u007f]/g, "?");
 }
 
 /** Topic names hold nothing that a here-document or CSV would take for its own. */
