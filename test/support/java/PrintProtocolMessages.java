@@ -30,6 +30,8 @@ public class PrintProtocolMessages {
     topics();
     partitions();
     groups();
+    groupChanges();
+    describedGroups();
     System.out.println(out + "\n}");
   }
 
@@ -153,6 +155,64 @@ public class PrintProtocolMessages {
                     new DescribeProducersResponseData.ProducerState().setProducerId(11).setProducerEpoch(1)
                         .setLastSequence(2).setLastTimestamp(3).setCoordinatorEpoch(4)
                         .setCurrentTxnStartOffset(12))))))), 0);
+  }
+
+  private static void groupChanges() {
+    print("OffsetCommit request", new OffsetCommitRequestData().setGroupId("billing")
+        .setTopics(List.of(new OffsetCommitRequestData.OffsetCommitRequestTopic().setName("orders")
+            .setPartitions(List.of(new OffsetCommitRequestData.OffsetCommitRequestPartition()
+                .setPartitionIndex(5).setCommittedOffset(1L << 40).setCommittedLeaderEpoch(7)
+                .setCommittedMetadata("note"))))), 7);
+    print("OffsetCommit response", new OffsetCommitResponseData().setThrottleTimeMs(4).setTopics(List.of(
+        new OffsetCommitResponseData.OffsetCommitResponseTopic().setName("orders").setPartitions(List.of(
+            new OffsetCommitResponseData.OffsetCommitResponsePartition().setPartitionIndex(5)
+                .setErrorCode((short) 25))))), 7);
+    var topics = new OffsetDeleteRequestData.OffsetDeleteRequestTopicCollection();
+    topics.add(new OffsetDeleteRequestData.OffsetDeleteRequestTopic().setName("orders").setPartitions(
+        List.of(new OffsetDeleteRequestData.OffsetDeleteRequestPartition().setPartitionIndex(5))));
+    print("OffsetDelete request",
+        new OffsetDeleteRequestData().setGroupId("billing").setTopics(topics), 0);
+    var partitions = new OffsetDeleteResponseData.OffsetDeleteResponsePartitionCollection();
+    partitions.add(new OffsetDeleteResponseData.OffsetDeleteResponsePartition().setPartitionIndex(5)
+        .setErrorCode((short) 86));
+    var deleted = new OffsetDeleteResponseData.OffsetDeleteResponseTopicCollection();
+    deleted.add(new OffsetDeleteResponseData.OffsetDeleteResponseTopic().setName("orders")
+        .setPartitions(partitions));
+    print("OffsetDelete response", new OffsetDeleteResponseData().setErrorCode((short) 68)
+        .setThrottleTimeMs(4).setTopics(deleted), 0);
+  }
+
+  private static void describedGroups() {
+    print("DescribeGroups request", new DescribeGroupsRequestData().setGroups(List.of("billing")), 4);
+    print("DescribeGroups response", new DescribeGroupsResponseData().setThrottleTimeMs(4).setGroups(
+        List.of(new DescribeGroupsResponseData.DescribedGroup().setErrorCode((short) 16)
+            .setGroupId("billing").setGroupState("Stable").setProtocolType("consumer")
+            .setProtocolData("range").setMembers(List.of(
+                new DescribeGroupsResponseData.DescribedGroupMember().setMemberId("m-1")
+                    .setGroupInstanceId("i").setClientId("app").setClientHost("/127.0.0.1")
+                    .setMemberMetadata(new byte[] {1, 2}).setMemberAssignment(new byte[] {3}))))), 4);
+    print("ConsumerGroupDescribe request",
+        new ConsumerGroupDescribeRequestData().setGroupIds(List.of("billing")), 0);
+    var assignment = new ConsumerGroupDescribeResponseData.Assignment().setTopicPartitions(List.of(
+        new ConsumerGroupDescribeResponseData.TopicPartitions().setTopicId(new Uuid(1, 2))
+            .setTopicName("orders").setPartitions(List.of(5, 6))));
+    print("ConsumerGroupDescribe response", new ConsumerGroupDescribeResponseData().setThrottleTimeMs(4)
+        .setGroups(List.of(new ConsumerGroupDescribeResponseData.DescribedGroup()
+            .setErrorCode((short) 69).setErrorMessage("not a consumer group").setGroupId("billing")
+            .setGroupState("Stable").setGroupEpoch(8).setAssignmentEpoch(9).setAssignorName("uniform")
+            .setMembers(List.of(new ConsumerGroupDescribeResponseData.Member().setMemberId("m-1")
+                .setInstanceId("i").setRackId(null).setMemberEpoch(8).setClientId("app")
+                .setClientHost("/127.0.0.1").setSubscribedTopicNames(List.of("orders"))
+                .setSubscribedTopicRegex(null).setAssignment(assignment)
+                .setTargetAssignment(assignment))))), 0);
+    var brokers = new DescribeClusterResponseData.DescribeClusterBrokerCollection();
+    brokers.add(new DescribeClusterResponseData.DescribeClusterBroker().setBrokerId(2).setHost("h")
+        .setPort(9092).setRack("r"));
+    print("DescribeCluster request",
+        new DescribeClusterRequestData().setIncludeClusterAuthorizedOperations(true), 0);
+    print("DescribeCluster response", new DescribeClusterResponseData().setThrottleTimeMs(4)
+        .setErrorCode((short) 15).setErrorMessage("loading").setClusterId("cluster").setControllerId(2)
+        .setBrokers(brokers).setClusterAuthorizedOperations(1 << 8 | 1 << 11), 0);
   }
 
   private static void groups() {

@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { apiVersions } from "#core/kafka/protocol/api-versions.ts";
+import { consumerGroupDescribe } from "#core/kafka/protocol/consumer-group-describe.ts";
 import { createTopics } from "#core/kafka/protocol/create-topics.ts";
 import { describeAcls } from "#core/kafka/protocol/describe-acls.ts";
+import { describeCluster } from "#core/kafka/protocol/describe-cluster.ts";
 import { describeConfigs } from "#core/kafka/protocol/describe-configs.ts";
+import { describeGroups } from "#core/kafka/protocol/describe-groups.ts";
 import { describeProducers } from "#core/kafka/protocol/describe-producers.ts";
 import { fetch } from "#core/kafka/protocol/fetch.ts";
 import { findCoordinator } from "#core/kafka/protocol/find-coordinator.ts";
@@ -12,6 +15,8 @@ import { initProducerId } from "#core/kafka/protocol/init-producer-id.ts";
 import { listGroups } from "#core/kafka/protocol/list-groups.ts";
 import { listOffsets } from "#core/kafka/protocol/list-offsets.ts";
 import { metadata } from "#core/kafka/protocol/metadata.ts";
+import { offsetCommit } from "#core/kafka/protocol/offset-commit.ts";
+import { offsetDelete } from "#core/kafka/protocol/offset-delete.ts";
 import { offsetFetch } from "#core/kafka/protocol/offset-fetch.ts";
 import { offsetForLeaderEpoch } from "#core/kafka/protocol/offset-for-leader-epoch.ts";
 import { produce } from "#core/kafka/protocol/produce.ts";
@@ -85,6 +90,18 @@ describe("requests are written as Kafka writes them", () => {
   check("OffsetFetch request", offsetFetch, { group: "billing" });
   check("FindCoordinator request", findCoordinator, { group: "billing" });
   check("DescribeAcls request", describeAcls, undefined);
+  const committed = { partition: 5, offset: large, leaderEpoch: 7, metadata: "note" };
+  check("OffsetCommit request", offsetCommit, {
+    group: "billing",
+    topics: [{ topic: "orders", partitions: [committed] }],
+  });
+  check("OffsetDelete request", offsetDelete, {
+    group: "billing",
+    topics: [{ topic: "orders", partitions: [5] }],
+  });
+  check("DescribeGroups request", describeGroups, { group: "billing" });
+  check("ConsumerGroupDescribe request", consumerGroupDescribe, { group: "billing" });
+  check("DescribeCluster request", describeCluster, undefined);
 });
 
 const responses: [string, AnyApi<never>, object][] = [
@@ -232,6 +249,48 @@ const responses: [string, AnyApi<never>, object][] = [
     "FindCoordinator response",
     findCoordinator,
     { throttleTimeMs: 4, errorCode: 15, errorMessage: "loading", host: "h", port: 9092 },
+  ],
+  [
+    "OffsetCommit response",
+    offsetCommit,
+    { throttleTimeMs: 4, partitions: [{ ...at, errorCode: 25 }] },
+  ],
+  [
+    "OffsetDelete response",
+    offsetDelete,
+    { throttleTimeMs: 4, errorCode: 68, partitions: [{ ...at, errorCode: 86 }] },
+  ],
+  [
+    "DescribeGroups response",
+    describeGroups,
+    {
+      throttleTimeMs: 4,
+      errorCode: 16,
+      errorMessage: null,
+      state: "Stable",
+      members: [{ memberId: "m-1", clientId: "app", host: "/127.0.0.1" }],
+    },
+  ],
+  [
+    "ConsumerGroupDescribe response",
+    consumerGroupDescribe,
+    {
+      throttleTimeMs: 4,
+      errorCode: 69,
+      errorMessage: "not a consumer group",
+      state: "Stable",
+      members: [{ memberId: "m-1", clientId: "app", host: "/127.0.0.1" }],
+    },
+  ],
+  [
+    "DescribeCluster response",
+    describeCluster,
+    {
+      throttleTimeMs: 4,
+      errorCode: 15,
+      errorMessage: "loading",
+      authorizedOperations: ["DESCRIBE", "ALTER_CONFIGS"],
+    },
   ],
   [
     "DescribeAcls response",
