@@ -27,7 +27,7 @@
 import { type Command, Option } from "commander";
 import type { Io } from "#cli/io.ts";
 import { type LogLevel, logLevels } from "#cli/logger.ts";
-import { type Format, formats } from "#cli/output.ts";
+import { formats } from "#cli/output.ts";
 import { runSession, type Session } from "#cli/session.ts";
 
 export interface CommandEntry {
@@ -44,16 +44,18 @@ export interface CommandContext {
   readonly io: Io;
   /**
    * Adds the options that all commands share, and what the command does. `work` is handed the
-   * parsed options and arguments and returns an exit code.
+   * parsed options and arguments and returns an exit code. `ownFormats` are further values of
+   * --format, for which `work` hands texts to `session.write`.
    */
   action<Options>(
     command: Command,
     work: (session: Session, options: Options, ...args: string[]) => Promise<number>,
+    ownFormats?: readonly string[],
   ): void;
 }
 
 interface SharedOptions {
-  readonly format: Format;
+  readonly format: string;
   readonly logLevel: LogLevel;
 }
 
@@ -61,9 +63,9 @@ interface SharedOptions {
 export function commandContext(io: Io, finish: (exitCode: number) => void): CommandContext {
   return {
     io,
-    action(command, work) {
+    action(command, work, ownFormats = []) {
       command
-        .addOption(formatOption())
+        .addOption(formatOption(ownFormats))
         .addOption(logLevelOption())
         .action(async () => {
           const { format, logLevel } = command.opts<SharedOptions>();
@@ -74,9 +76,9 @@ export function commandContext(io: Io, finish: (exitCode: number) => void): Comm
   };
 }
 
-function formatOption(): Option {
+function formatOption(ownFormats: readonly string[]): Option {
   return new Option("--format <format>", "how to write the result")
-    .choices(formats)
+    .choices([...formats, ...ownFormats])
     .default("table");
 }
 

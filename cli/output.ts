@@ -4,17 +4,22 @@ import type { Io } from "#cli/io.ts";
 export const formats = ["table", "json", "yaml"] as const;
 export type Format = (typeof formats)[number];
 
+/** Forms that a single command has beside those of all, by name (`csv`). */
+export type OwnFormats = Readonly<Record<string, () => string | Promise<string>>>;
+
 /**
  * Writes `value` as JSON or YAML, or for people what `describe` makes of it. What machines read is
  * the engine's own result: names and shapes do not depend on the table.
  */
 export async function writeData(
   io: Io,
-  format: Format,
+  format: string,
   value: unknown,
   describe: () => string | Promise<string>,
+  own: OwnFormats = {},
 ): Promise<void> {
-  io.stdout.write(await dataText(format, value, describe));
+  const ownText = Object.hasOwn(own, format) ? own[format] : undefined;
+  io.stdout.write(await (ownText?.() ?? dataText(format as Format, value, describe)));
 }
 
 async function dataText(
@@ -71,4 +76,11 @@ const plainColumns = {
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: to take them out
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "\ufffd");
+}
+
+/** RFC 4180: a header, then a line for each row; what holds a comma, quote or line end is quoted. */
+export function csvText({ head, rows }: Pick<Table, "head" | "rows">): string {
+  const field = (text: string) =>
+    /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return [head, ...rows].map((row) => `${row.map(field).join(",")}\r\n`).join("");
 }

@@ -2,8 +2,7 @@
 import { printError } from "#cli/errors.ts";
 import type { Io } from "#cli/io.ts";
 import { type LogLevel, terminalLogger } from "#cli/logger.ts";
-import type { Format } from "#cli/output.ts";
-import { writeData } from "#cli/output.ts";
+import { type OwnFormats, writeData } from "#cli/output.ts";
 import { type ProgressDisplay, showProgress } from "#cli/progress.ts";
 import { Terminal } from "#cli/terminal.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
@@ -11,7 +10,7 @@ import { type Clock, type Deadline, deadlineAt, type Logger, type NewId } from "
 import { randomId, systemClock } from "#core/system.ts";
 
 export interface SessionOptions {
-  readonly format: Format;
+  readonly format: string;
   readonly logLevel: LogLevel;
 }
 
@@ -23,8 +22,8 @@ export interface Session {
   readonly newId: NewId;
   /** Never comes by itself; its signal aborts on Ctrl-C. */
   readonly deadline: Deadline;
-  /** Writes the command's result to stdout: as data, or as `describe` puts it for people. */
-  write(value: unknown, describe: () => string | Promise<string>): Promise<void>;
+  /** Writes the command's result to stdout: as data, as `describe` puts it, or in an own format. */
+  write(value: unknown, describe: () => string | Promise<string>, own?: OwnFormats): Promise<void>;
   /** Shows progress until the session ends or `stop` is called. */
   progress(step: string): ProgressDisplay;
   /** Has `close` called when the command is over, whichever way; the last one opened first. */
@@ -55,7 +54,7 @@ export async function runSession(
     clock,
     newId: randomId,
     deadline: deadlineAt(clock, Number.POSITIVE_INFINITY, abort.signal),
-    write: (value, describe) => writeData(io, options.format, value, describe),
+    write: (value, describe, own) => writeData(io, options.format, value, describe, own),
     progress(step) {
       const display = showProgress(terminal, clock, step);
       closers.push(display.stop);

@@ -33,6 +33,16 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("#cli/commands/prune.ts"),
   },
   {
+    name: "show-offset-mapping",
+    summary: "show where every group of a backup stands after a restore",
+    load: () => import("#cli/commands/show-offset-mapping.ts"),
+  },
+  {
+    name: "offset-reset",
+    summary: "put consumer groups where their restored records are",
+    load: () => import("#cli/commands/offset-reset.ts"),
+  },
+  {
     name: "offset-rollback",
     summary: "keep what consumer groups have committed, and put it back",
     load: () => import("#cli/commands/offset-rollback.ts"),

@@ -1,0 +1,168 @@
+/** What `offset-reset` and `show-offset-mapping` tell people. */
+import type { Io } from "#cli/io.ts";
+import { csvText, printable, tableText } from "#cli/output.ts";
+import { countText, numbered, timeText } from "#cli/text.ts";
+import type { GroupOutcome, OffsetPlan, PlannedOffset } from "#core/offsets/contract.ts";
+import type { MappedPartition, OffsetMapping } from "#core/offsets/mapping-report.ts";
+import type { ResetResult } from "#core/offsets/reset.ts";
+
+export async function offsetPlanText(io: Io, plan: OffsetPlan): Promise<string> {
+  const rows = plan.groups.flatMap(({ group, partitions }) =>
+    partitions.map((one) => [
+      group,
+      one.topic,
+      String(one.partition),
+      `${one.source_topic}-${one.source_partition}`,
+      String(one.source_offset),
+      nowText(one),
+      one.target_offset === null ? "-" : String(one.target_offset),
+      one.lag === null ? "-" : countText(one.lag),
+      one.note === undefined ? reasonTexts[one.reason] : `${reasonTexts[one.reason]}: ${one.note}`,
+    ]),
+  );
+  const table = await tableText(io, {
+    head: ["group", "topic", "partition", "source", "stood at", "now", "then", "lag", "why"],
+    rows,
+    alignRight: [2, 4, 5, 6, 7],
+  });
+  return `${headline(plan)}\n${table}${await leftAloneText(io, plan)}`;
+}
+
+function headline(plan: OffsetPlan): string {
+  const restore = plan.restore_id === undefined ? "" : `, restore ${plan.restore_id}`;
+  const times = plan.groups.flatMap(({ partitions }) =>
+    partitions.map(({ source_read_at }) => source_read_at),
+  );
+  const first = times.reduce((min, time) => (time < min ? time : min), times[0] ?? 0n);
+  const last = times.reduce((max, time) => (time > max ? time : max), first);
+  const read =
+    times.length === 0
+      ? ""
+      : `, positions of ${timeText(first)}${last > first ? ` to ${timeText(last)}` : ""}`;
+  return `Offsets by ${plan.strategy} of backup ${plan.backup_id}${restore}; ${plan.offset_source}${read}.`;
+}
+
+/** `?` where no cluster was asked. */
+function nowText({ current_offset }: PlannedOffset): string {
+  if (current_offset === undefined) return "?";
+  return current_offset === null ? "none" : String(current_offset);
+}
+
+const reasonTexts: Readonly<Record<PlannedOffset["reason"], string>> = {
+  exact: "the record it would have read next",
+  "next-restored": "the next restored record",
+  "restored-end": "the restored end",
+  "beyond-archive": "the restored end",
+  header: "by the record's header",
+  timestamp: "by the record's timestamp",
+  content: "by the record's content",
+  undecided: "not decided",
+};
+
+async function leftAloneText(io: Io, { left_alone }: OffsetPlan): Promise<string> {
+  if (left_alone.length === 0) return "";
+  const table = await tableText(io, {
+    head: ["group", "topic", "partition", "why"],
+    rows: left_alone.map(({ group, topic = "", partition, reason }) => [
+      group,
+      topic,
+      partition === undefined ? "" : String(partition),
+      reason,
+    ]),
+    alignRight: [2],
+  });
+  return `\nLeft as it is:\n${table}`;
+}
+
+export async function resetText(io: Io, result: ResetResult): Promise<string> {
+  const { plan, outcomes, safety_snapshot_id: snapshot } = result;
+  const undo =
+    snapshot === undefined
+      ? ""
+      : `\nBefore that they were as in ${snapshot}; to put them back: kafka-backup ` +
+        `offset-rollback rollback --snapshot-id ${snapshot} …\n`;
+  return [
+    await offsetPlanText(io, plan),
+    `\n${statusText(result)}\n`,
+    await failuresText(io, outcomes),
+    undo,
+  ].join("");
+}
+
+function statusText({ status, plan, outcomes }: ResetResult): string {
+  const changed = outcomes.filter((outcome) => outcome.status === "changed");
+  const groups = numbered(changed.length, "group");
+  switch (status) {
+    case "done":
+      return `${groups} reset and read back.`;
+    case "incomplete":
+      return `${groups} reset and read back, ${outcomes.length - changed.length} not.`;
+    case "report_only":
+      return `Nothing was committed: ${plan.strategy} only reports.`;
+    case "nothing_to_do":
+      return "Nothing was committed: no offset is decided.";
+  }
+}
+
+async function failuresText(io: Io, outcomes: readonly GroupOutcome[]): Promise<string> {
+  const rows = outcomes.flatMap(({ group, failures }) =>
+    failures.map(({ topic, partition, reason }) => [group, topic, String(partition), reason]),
+  );
+  if (rows.length === 0) return "";
+  const head = ["group", "topic", "partition", "what"];
+  return `\nNot reset:\n${await tableText(io, { head, rows, alignRight: [2] })}`;
+}
+
+export async function mappingText(io: Io, mapping: OffsetMapping): Promise<string> {
+  const table = await tableText(io, {
+    head: ["group", "topic", "partition", "committed", "end", "lag", "into", "offset", "why"],
+    rows: mappedPartitions(mapping).map(({ group, topic, partition, mapped }) => [
+      group,
+      topic,
+      partition,
+      String(mapped.committed_offset),
+      text(mapped.end_offset),
+      text(mapped.lag),
+      mapped.target_topic === null ? "-" : `${mapped.target_topic}-${mapped.target_partition}`,
+      text(mapped.target_offset),
+      mapped.reason ?? "-",
+    ]),
+    alignRight: [2, 3, 4, 5, 7],
+  });
+  const { backup_id, run_id, read_at, restore_id, unread_groups } = mapping;
+  const after = restore_id === null ? "not restored yet" : `after restore ${restore_id}`;
+  const unread = unread_groups.map(
+    ({ group, reason }) => `${printable(group)} could not be read: ${printable(reason)}\n`,
+  );
+  return (
+    `Groups of backup ${backup_id} at run ${run_id}, ${timeText(read_at)}; ${after}.\n` +
+    `${table}${unread.join("")}`
+  );
+}
+
+const text = (value: bigint | null) => (value === null ? "-" : String(value));
+
+export function mappingCsv(mapping: OffsetMapping): string {
+  const cell = (value: bigint | number | string | null) => (value === null ? "" : String(value));
+  return csvText({
+    head: [
+      ...["group", "topic", "partition", "committed_offset", "end_offset", "lag"],
+      ...["target_topic", "target_partition", "target_offset", "reason"],
+    ],
+    rows: mappedPartitions(mapping).map(({ group, topic, partition, mapped }) => [
+      ...[group, topic, partition],
+      ...[mapped.committed_offset, mapped.end_offset, mapped.lag].map(cell),
+      ...[mapped.target_topic, mapped.target_partition, mapped.target_offset].map(cell),
+      cell(mapped.reason),
+    ]),
+  });
+}
+
+function mappedPartitions({ consumer_groups }: OffsetMapping) {
+  return Object.entries(consumer_groups).flatMap(([group, { partitions }]) =>
+    Object.entries(partitions).map(([name, mapped]: [string, MappedPartition]) => {
+      const dash = name.lastIndexOf("-");
+      return { group, topic: name.slice(0, dash), partition: name.slice(dash + 1), mapped };
+    }),
+  );
+}
