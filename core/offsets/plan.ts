@@ -4,7 +4,6 @@
  */
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { formatVersion } from "#core/catalog/manifest.ts";
-import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type {
   GroupSelection,
@@ -18,12 +17,17 @@ import { type KnownGroupPositions, readPositions } from "#core/offsets/positions
 import {
   type FoundRestore,
   findRestore,
+  newestRestore,
   type RestoredPartition,
   sourceKey,
 } from "#core/offsets/restored-partitions.ts";
+import { sameNamedPartitions } from "#core/offsets/same-named.ts";
+import { byClusterScan } from "#core/offsets/strategies/cluster-scan.ts";
+import { byOffsetHeaders } from "#core/offsets/strategies/header-based.ts";
 import { byOffsetMap } from "#core/offsets/strategies/offset-map.ts";
 import { manual, skip } from "#core/offsets/strategies/report-only.ts";
 import type { OffsetStrategyFunction, Translated } from "#core/offsets/strategies/strategy.ts";
+import { byTimestamps } from "#core/offsets/strategies/timestamp-based.ts";
 import { byPlace, partitionName } from "#core/offsets/topic-partition.ts";
 import type { Clock, Deadline, Logger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -51,11 +55,17 @@ export interface OffsetPlanRequest {
   readonly known?: KnownGroupPositions;
 }
 
-const strategies: Readonly<Partial<Record<OffsetStrategy, OffsetStrategyFunction>>> = {
+const strategies: Readonly<Record<OffsetStrategy, OffsetStrategyFunction>> = {
   "offset-map": byOffsetMap,
+  "header-based": byOffsetHeaders,
+  "timestamp-based": byTimestamps,
+  "cluster-scan": byClusterScan,
   manual,
   skip,
 };
+
+/** These find a position by what the target holds, whoever restored it. */
+const mapless: readonly OffsetStrategy[] = ["header-based", "timestamp-based", "cluster-scan"];
 
 /**
  * Throws what `findRestore`, `readPositions` and the strategy throw, and what the cluster throws
@@ -67,9 +77,9 @@ export async function planOffsets(
   deadline: Deadline,
 ): Promise<OffsetPlan> {
   const { storage, catalog, cluster, clock } = deps;
-  const { backup_id, groups, strategy, offset_source, restore_id } = request;
-  const restore = await findRestore(deps, backup_id, restore_id);
-  const { report, partitions } = restore;
+  const { backup_id, groups, strategy, offset_source } = request;
+  const { restore, partitions } = await findTargets(deps, request);
+  const window_end = restore?.report.window.end;
   const source = deps.source ?? cluster;
   const known =
     request.known ??
@@ -79,7 +89,7 @@ export async function planOffsets(
         backup_id,
         groups,
         ...(offset_source !== undefined && { offset_source }),
-        ...(report.window.end !== undefined && { window_end: report.window.end }),
+        ...(window_end !== undefined && { window_end }),
         partitions,
       },
     ));
@@ -87,25 +97,37 @@ export async function planOffsets(
   const strategyDeps = { storage, catalog, backup_id, deadline, ...(cluster && { cluster }) };
   const there = new Set(partitions.map(sourceKey));
   const positions = known.positions.filter((position) => there.has(sourceKey(position)));
-  const translated = await strategyNamed(strategy)(strategyDeps, positions, partitions);
+  const translated = await strategies[strategy](strategyDeps, positions, partitions);
+  const target_cluster_id = restore?.report.target_cluster_id ?? cluster?.clusterId;
   return {
     format_version: formatVersion,
     backup_id,
-    restore_id: report.restore_id,
+    ...(restore !== undefined && { restore_id: restore.report.restore_id }),
     strategy,
     offset_source: known.offset_source,
-    target_cluster_id: report.target_cluster_id,
+    ...(target_cluster_id !== undefined && { target_cluster_id }),
     target_topics: topicIds(partitions),
     created_at: BigInt(clock.nowMs()),
     groups: await plannedGroups(cluster, translated, partitions),
-    left_alone: [...known.left_alone, ...goneNotes(restore, known.left_alone)],
+    left_alone: withGoneTopics(restore, known.left_alone),
   };
 }
 
-function strategyNamed(name: OffsetStrategy): OffsetStrategyFunction {
-  const found = strategies[name];
-  if (found !== undefined) return found;
-  throw new BackupError("InvalidRequestError", `strategy ${name} is not known`);
+/** Where the backup's partitions are: as a restore of ours left them, or under their own names. */
+async function findTargets(
+  deps: PlanDeps,
+  { backup_id, strategy, restore_id }: OffsetPlanRequest,
+): Promise<{ restore?: FoundRestore; partitions: readonly RestoredPartition[] }> {
+  const { catalog, cluster } = deps;
+  const isMapless = mapless.includes(strategy) && restore_id === undefined;
+  if (isMapless && cluster !== undefined) {
+    const restore = await newestRestore(deps, backup_id);
+    if (restore !== undefined) return { restore, partitions: restore.partitions };
+    const partitions = await sameNamedPartitions({ catalog, cluster }, backup_id);
+    if (partitions.length > 0) return { partitions };
+  }
+  const restore = await findRestore(deps, backup_id, restore_id);
+  return { restore, partitions: restore.partitions };
 }
 
 function topicIds(partitions: readonly RestoredPartition[]) {
@@ -117,21 +139,21 @@ function topicIds(partitions: readonly RestoredPartition[]) {
   );
 }
 
-/** Positions in topics that were restored into topics which are gone are not simply unrestored. */
-function goneNotes(
-  { report, gone }: FoundRestore,
+/** What was restored into a topic which is gone was restored, and that is worth knowing. */
+function withGoneTopics(
+  restore: FoundRestore | undefined,
   left_alone: OffsetPlan["left_alone"],
 ): OffsetPlan["left_alone"] {
-  const sources = new Map(
-    report.topics
-      .filter(({ target_topic }) => gone.includes(target_topic))
+  const gone = new Map(
+    (restore?.report.topics ?? [])
+      .filter(({ target_topic }) => restore?.gone.includes(target_topic))
       .map(({ source_topic, target_topic }) => [source_topic, target_topic]),
   );
-  return left_alone.flatMap(({ group, topic }) => {
-    const target = topic === undefined ? undefined : sources.get(topic);
-    if (target === undefined) return [];
-    const reason = `target topic "${target}" was deleted or created anew since it was restored`;
-    return [{ group, ...(topic !== undefined && { topic }), reason }];
+  return left_alone.map((left) => {
+    const target = gone.get(left.topic ?? "");
+    if (target === undefined) return left;
+    const reason = `was restored into "${target}", which was deleted or created anew since`;
+    return { ...left, reason };
   });
 }
 
