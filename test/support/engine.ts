@@ -30,6 +30,7 @@ export interface TestEngine {
     topics: readonly string[],
     settings?: Partial<SegmentSettings>,
     deadline?: Deadline,
+    request?: Partial<BackupRequest>,
   ): Promise<BackupResult>;
   /** Restores `topics`, each under the name that `mapping` gives it. */
   restore(
@@ -62,12 +63,13 @@ export function testEngine(
     catalog,
     cluster,
     backupId,
-    backup(topics, settings = {}, deadline = noDeadline) {
+    backup(topics, settings = {}, deadline = noDeadline, changes = {}) {
       const request: BackupRequest = {
         backup_id: backupId,
         topics: { include: [...topics], exclude: [] },
         segments: { ...segmentSettings, ...settings },
         max_concurrent_partitions: 4,
+        ...changes,
       };
       return runBackup(deps, request, deadline);
     },
