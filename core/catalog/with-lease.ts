@@ -18,6 +18,23 @@ export async function withLease<Result>(
   work: (lease: Lease, deadline: Deadline) => Promise<Result>,
 ): Promise<Result> {
   const lease = await catalog.acquireLease(scope, leaseWaitMs, deadline.signal);
+  try {
+    return await keepingLease(lease, clock, deadline, (deadline) => work(lease, deadline));
+  } finally {
+    await lease.release().catch(() => {});
+  }
+}
+
+/**
+ * The same for a lease that is held already, and that another process of the run goes on holding
+ * afterwards: it is not released.
+ */
+export async function keepingLease<Result>(
+  lease: Lease,
+  clock: Clock,
+  deadline: Deadline,
+  work: (deadline: Deadline) => Promise<Result>,
+): Promise<Result> {
   const lost = new AbortController();
   const finished = new AbortController();
   const renewing = keepRenewing(lease, clock, finished.signal).catch((error: unknown) => {
@@ -25,7 +42,7 @@ export async function withLease<Result>(
   });
   const signal = AbortSignal.any([deadline.signal, lost.signal]);
   try {
-    return await work(lease, {
+    return await work({
       signal,
       remainingMs: () => deadline.remainingMs(),
       passed: () => signal.aborted || deadline.passed(),
@@ -33,7 +50,6 @@ export async function withLease<Result>(
   } finally {
     finished.abort();
     await renewing;
-    await lease.release().catch(() => {});
   }
 }
 
