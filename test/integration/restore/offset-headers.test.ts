@@ -7,6 +7,7 @@ import { restoresOf } from "#core/restore/restore-record.ts";
 import { append, appendNumbered } from "#test/support/append.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
+import { withOffsetHeaders } from "#test/support/offset-headers.ts";
 import { produceTraffic, recordsOf, type SeenRecord } from "#test/support/oracle.ts";
 import { ownSettings } from "#test/support/restore-on-kafka.ts";
 import { wrappedCluster } from "#test/support/wrapped-cluster.ts";
@@ -19,21 +20,6 @@ beforeAll(async () => {
   cluster = await connectForTests();
 });
 afterAll(() => cluster.disconnect());
-
-/** The record with the headers that the restore adds, as the oracle writes them. */
-function restoredContent({ offset, timestamp, content }: SeenRecord): string {
-  const own = content.slice(content.lastIndexOf("\t") + 1);
-  const value = (number: bigint) => {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigInt64LE(number);
-    return `8:${bytes.toString("hex")}`;
-  };
-  const name = (text: string) => `${text.length}:${Buffer.from(text).toString("hex")}`;
-  const added =
-    `${name("x-original-offset")}=${value(offset)},` +
-    `${name("x-original-timestamp")}=${value(timestamp)}`;
-  return `${content}${own === "" ? "" : ","}${added}`;
-}
 
 /** Restores `topics` with headers and compares every record; returns the targets' names. */
 async function expectWithHeaders(
@@ -54,10 +40,8 @@ async function expectWithHeaders(
     if (target === undefined) continue;
     const restored = byPlace.get(`${target}/${partition}`) ?? [];
     expect(restored.map(({ offset }) => offset)).toEqual(source.map((_, i) => BigInt(i)));
-    expect(restored.map(({ timestamp }) => timestamp)).toEqual(
-      source.map(({ timestamp }) => timestamp),
-    );
-    expect(restored.map(({ content }) => content)).toEqual(source.map(restoredContent));
+    const visible = ({ timestamp, content }: SeenRecord) => `${timestamp}\t${content}`;
+    expect(restored.map(visible)).toEqual(source.map(withOffsetHeaders).map(visible));
   }
   return mapping;
 }
@@ -101,7 +85,9 @@ test("a backup's wish holds for a restore that does not say otherwise", async ()
   const [source, byDefault, without] = await Promise.all(
     [topic, asked, not].map((name) => recordsOf([name])),
   );
-  expect(byDefault!.map(({ content }) => content)).toEqual(source!.map(restoredContent));
+  expect(byDefault!.map(({ content }) => content)).toEqual(
+    source!.map((record) => withOffsetHeaders(record).content),
+  );
   expect(without!.map(({ content }) => content)).toEqual(source!.map(({ content }) => content));
 });
 
