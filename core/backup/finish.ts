@@ -107,17 +107,31 @@ async function baseManifest(deps: BackupDeps, plan: BackupPlan): Promise<Manifes
   );
 }
 
+interface TopicOfRun {
+  readonly topic: ClusterTopic;
+  /** Of which there may be checkpoints. */
+  readonly partitions: readonly number[];
+}
+
+/**
+ * All partitions of the topics that there are, also those that could not be planned, for an
+ * earlier attempt may have read them; before them those that an earlier attempt found and that
+ * are gone. A topic may be among both, where it was made again with fewer partitions.
+ */
+function topicsOfRun({ left_behind, cluster }: BackupPlan): TopicOfRun[] {
+  const gone = left_behind.map(({ partitions, ...topic }) => ({ topic, partitions }));
+  const present = cluster.topics.map((topic) => ({
+    topic,
+    partitions: Array.from({ length: topic.partition_count }, (_, partition) => partition),
+  }));
+  return [...gone, ...present];
+}
+
 async function readParts(deps: BackupDeps, plan: BackupPlan): Promise<PartitionParts[]> {
   const limit = pLimit(concurrentReads);
-  // All of a topic's, also those that could not be planned: an earlier attempt may have read them.
-  const partitions = [
-    ...plan.cluster.topics.flatMap(({ name, partition_count }) =>
-      Array.from({ length: partition_count }, (_, partition) => ({ topic: name, partition })),
-    ),
-    ...plan.left_behind.flatMap(({ name, partitions }) =>
-      partitions.map((partition) => ({ topic: name, partition })),
-    ),
-  ];
+  const partitions = topicsOfRun(plan).flatMap(({ topic, partitions }) =>
+    partitions.map((partition) => ({ topic: topic.name, partition })),
+  );
   return Promise.all(
     partitions.map(({ topic, partition }) =>
       limit(async () => {
@@ -187,11 +201,13 @@ function topicStates(
   const states = new Map(before.map((topic) => [topic.name, topic]));
   const partsByTopic = Map.groupBy(parts, (part) => part.topic);
   const works = new Map(plan.partitions.map((work) => [`${work.topic}/${work.partition}`, work]));
-  for (const topic of [...plan.left_behind, ...plan.cluster.topics]) {
+  for (const { topic, partitions: numbers } of topicsOfRun(plan)) {
     const partitions = new Map(
       states.get(topic.name)?.partitions.map(({ partition, lineages }) => [partition, lineages]),
     );
+    const own = new Set(numbers);
     for (const part of partsByTopic.get(topic.name) ?? []) {
+      if (!own.has(part.partition)) continue;
       const work = works.get(`${part.topic}/${part.partition}`);
       const run = { work, plannedAt: plan.planned_at };
       const lineages = withRun(partitions.get(part.partition) ?? [], part.lineages, run);

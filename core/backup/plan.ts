@@ -245,13 +245,20 @@ async function leftBehind(
   const body = await readIfPresent(storage, key);
   if (body === undefined) return [];
   const earlier = parseDocument(key, body, backupPlan);
-  const current = new Set(document.topics.map((topic) => topic.name));
+  const counts = new Map(document.topics.map((topic) => [topic.name, topic.partition_count]));
+  const isGone = (topic: string, partition: number) => partition >= (counts.get(topic) ?? 0);
   const partitionsOf = (topic: string) =>
     earlier.partitions.filter((work) => work.topic === topic).map((work) => work.partition);
-  return [
+  const all = [
     ...earlier.left_behind,
     ...earlier.cluster.topics.map((topic) => ({ ...topic, partitions: partitionsOf(topic.name) })),
-  ].filter((topic) => !current.has(topic.name));
+  ];
+  return all
+    .map((topic) => ({
+      ...topic,
+      partitions: topic.partitions.filter((partition) => isGone(topic.name, partition)),
+    }))
+    .filter(({ partitions }) => partitions.length > 0);
 }
 
 function committedLineages(manifest: Manifest | undefined) {
