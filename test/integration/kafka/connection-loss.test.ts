@@ -76,8 +76,19 @@ describe("a broker that dies", () => {
       cluster.committedOffsets(),
       cluster.listOffsets([{ topic, partition: 0 }], "highWatermark"),
     ]);
+    const position = { topic, partition: 0, offset: 2n, leaderEpoch: -1, metadata: "m" };
+    const groups = Promise.all([
+      cluster.commitOffsets("committing", [position]),
+      cluster.deleteOffsets("deleting", [position]),
+      cluster.describeGroups(["described"]),
+    ]);
     await kafka.restart();
     const [fetched, end, , , [listed]] = await answers;
+    const place = { topic, partition: 0, error: undefined };
+    expect(await groups).toMatchObject([[place], [place], [{ state: "Dead" }]]);
+    expect((await cluster.committedOffsets(["committing"])).groups).toEqual([
+      { group: "committing", offsets: [position] },
+    ]);
     expect(fetched.highWatermark).toBe(3n);
     expect(end.endOffset).toBe(3n);
     expect(listed).toMatchObject({ offset: 3n });

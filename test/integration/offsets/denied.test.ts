@@ -1,0 +1,189 @@
+/** What credentials that may not do all of it, and groups of other types, make of snapshots. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isBackupError } from "#core/errors.ts";
+import type { Cluster, NewOffset } from "#core/kafka/cluster.ts";
+import { rollbackOffsets } from "#core/offsets/rollback.ts";
+import { listSnapshotIds, takeSnapshot } from "#core/offsets/snapshot.ts";
+import { silentLogger } from "#core/runtime.ts";
+import { openMemory } from "#core/storage/memory.ts";
+import { randomId, systemClock } from "#core/system.ts";
+import { type LocalKafka, startKafka } from "#local/kafka.ts";
+import { collect } from "#test/support/collect.ts";
+import { noDeadline } from "#test/support/engine.ts";
+import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
+import { holdGroups } from "#test/support/members.ts";
+
+const password = "correct-horse-battery";
+let kafka: LocalKafka;
+let admin: Cluster;
+let keeper: Cluster;
+let topic: string;
+
+beforeAll(async () => {
+  kafka = await startKafka({
+    settings: {
+      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      "super.users": "User:ANONYMOUS",
+    },
+    listeners: [
+      {
+        name: "SASL",
+        protocol: "SASL_PLAINTEXT",
+        mechanisms: ["PLAIN"],
+        users: { keeper: password },
+      },
+    ],
+  });
+  admin = await connectForTests({ bootstrap_servers: [kafka.bootstrapServers] });
+  keeper = await connectForTests({
+    bootstrap_servers: [kafka.listeners.SASL!],
+    security_protocol: "SASL_PLAINTEXT",
+    sasl_mechanism: "PLAIN",
+    sasl_username: "keeper",
+    sasl_password: password,
+  });
+  topic = await createTopic(admin, { partitionCount: 2 });
+});
+afterAll(async () => {
+  await Promise.all([admin?.disconnect(), keeper?.disconnect()]);
+  await kafka?.stop();
+});
+
+/** Grants the keeper operations by Kafka's own tool: `--group NAME`, `--topic NAME`, `--cluster`. */
+async function grant(resource: readonly string[], ...operations: string[]): Promise<void> {
+  const { code, stderr } = await kafka.tool("org.apache.kafka.tools.AclCommand", [
+    ...["--bootstrap-server", kafka.bootstrapServers, "--add", ...resource],
+    ...["--allow-principal", "User:keeper"],
+    ...operations.flatMap((operation) => ["--operation", operation]),
+  ]);
+  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+}
+
+const at = (partition: number, offset = 0n): NewOffset => {
+  return { topic, partition, offset, leaderEpoch: -1, metadata: "" };
+};
+
+function depsOf(cluster: Cluster) {
+  const storage = openMemory();
+  return { storage, cluster, clock: systemClock, logger: silentLogger, newId: randomId };
+}
+
+const messages = (results: Awaited<ReturnType<Cluster["commitOffsets"]>>) =>
+  results.map(({ error }) => (isBackupError(error, "AccessDeniedError") ? error.message : error));
+
+describe("the right that is missing is named:", () => {
+  const group = randomName("group");
+  const named = `group "${group}"`;
+
+  test("Describe on the group, and nothing is stored of a group that was named (K7, K8)", async () => {
+    await admin.commitOffsets(group, [at(0)]);
+    await admin.commitOffsets("seen", [at(0)]);
+    await grant(["--group", "seen"], "Describe");
+    const deps = depsOf(keeper);
+    const groups = { groups: ["seen", group] };
+    await expect(takeSnapshot(deps, { groups, description: "" })).rejects.toMatchObject({
+      name: "AccessDeniedError",
+      message: expect.stringMatching(
+        new RegExp(
+          `${named}: GROUP_AUTHORIZATION_FAILED.*; the credentials lack Describe on ${named}$`,
+        ),
+      ),
+    });
+    expect(await collect(listSnapshotIds(deps.storage))).toEqual([]);
+    expect(await keeper.describeGroups([group])).toMatchObject([
+      { group, error: { name: "AccessDeniedError" } },
+    ]);
+  });
+
+  test("Read on the group, Read on the topic, and Delete on the group", async () => {
+    const places = [at(0), at(1)];
+    await grant(["--group", group], "Describe");
+    await grant(["--topic", topic], "Describe");
+    const lacksRead = `OffsetCommit of ${named}: GROUP_AUTHORIZATION_FAILED; the credentials lack Read on ${named}`;
+    expect(messages(await keeper.commitOffsets(group, places))).toEqual([lacksRead, lacksRead]);
+    await grant(["--group", group], "Read");
+    const lacksTopic = (partition: number) =>
+      `OffsetCommit of ${named} for ${topic}-${partition}: TOPIC_AUTHORIZATION_FAILED; ` +
+      `the credentials lack Read on topic ${topic}`;
+    expect(messages(await keeper.commitOffsets(group, places))).toEqual([
+      lacksTopic(0),
+      lacksTopic(1),
+    ]);
+    await grant(["--topic", topic], "Read");
+    expect(messages(await keeper.commitOffsets(group, places))).toEqual([undefined, undefined]);
+    const lacksDelete = `OffsetDelete of ${named}: GROUP_AUTHORIZATION_FAILED; the credentials lack Delete on ${named}`;
+    expect(messages(await keeper.deleteOffsets(group, places))).toEqual([lacksDelete, lacksDelete]);
+    await grant(["--group", group], "Delete");
+    expect(messages(await keeper.deleteOffsets(group, places))).toEqual([undefined, undefined]);
+  });
+});
+
+test("K7: a group that may not be set back is named, and the others are", async () => {
+  const [free, bound] = [randomName("free"), randomName("bound")];
+  for (const group of [free, bound]) {
+    await admin.commitOffsets(group, [at(0)]);
+    await grant(["--group", group], "Describe", ...(group === free ? ["Read", "Delete"] : []));
+  }
+  await grant(["--topic", topic], "Read");
+  const deps = depsOf(keeper);
+  const groups = { groups: [free, bound] };
+  const snapshot = await takeSnapshot(deps, { groups, description: "" });
+  await admin.commitOffsets(free, [{ ...at(0), metadata: "later" }]);
+  const request = { snapshot_id: snapshot.snapshot_id, clamp: false, verify: true };
+  const result = await rollbackOffsets(deps, request, noDeadline);
+  expect(result.status).toBe("failed");
+  expect(result.outcomes).toEqual([
+    {
+      group: bound,
+      status: "failed",
+      committed: 0,
+      deleted: 0,
+      failures: [
+        { topic, partition: 0, reason: expect.stringContaining(`Read on group "${bound}"`) },
+      ],
+    },
+    { group: free, status: "changed", committed: 1, deleted: 0, failures: [] },
+  ]);
+});
+
+test("K8: a list of groups says whether the credentials may see all of them", async () => {
+  const hidden = randomName("hidden");
+  await admin.commitOffsets(hidden, [at(0)]);
+  const partial = await keeper.committedOffsets();
+  expect(partial.complete).toBe(false);
+  expect(partial.groups.map(({ group }) => group)).not.toContain(hidden);
+  const snapshot = await takeSnapshot(depsOf(keeper), { groups: { all: true }, description: "" });
+  expect(snapshot).toMatchObject({ all_groups: true, groups_complete: false });
+  await grant(["--cluster"], "Describe");
+  const whole = await keeper.committedOffsets();
+  expect(whole.complete).toBe(true);
+  // It is listed now, and still may not be read: named, with the others beside it.
+  expect(whole.failed.map(({ group }) => group)).toContain(hidden);
+  expect(whole.groups.map(({ group }) => group)).toContain("seen");
+});
+
+test("share groups are refused by name, and hold up no other", async () => {
+  const [share, other] = [randomName("share"), randomName("group")];
+  await admin.commitOffsets(other, [at(0)]);
+  const held = await holdGroups(topic, [`share:${share}`], kafka);
+  try {
+    const message = `group "${share}" is a share group; only classic and consumer groups are supported`;
+    expect(await admin.describeGroups([share])).toMatchObject([
+      { group: share, error: { name: "InvalidRequestError", message } },
+    ]);
+    expect((await admin.committedOffsets([share, other])).failed).toMatchObject([
+      { group: share, reason: message },
+    ]);
+    const deps = depsOf(admin);
+    const all = await takeSnapshot(deps, { groups: { all: true }, description: "" });
+    expect(all.unread_groups).toEqual([{ group: share, reason: message }]);
+    expect(Object.keys(all.consumer_groups)).toContain(other);
+    await expect(
+      takeSnapshot(deps, { groups: { groups: [share] }, description: "" }),
+    ).rejects.toMatchObject({ name: "InvalidRequestError", message });
+    const [refused] = await admin.commitOffsets(share, [at(0)]);
+    expect(refused?.error?.message).toContain(share);
+  } finally {
+    await held.release();
+  }
+});
