@@ -13,6 +13,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("#cli/commands/restore.ts"),
   },
   {
+    name: "three-phase-restore",
+    summary: "restore topics, and put consumer groups to where they stood",
+    load: () => import("#cli/commands/three-phase-restore.ts"),
+  },
+  {
     name: "list",
     summary: "list the backups of a folder or bucket",
     load: () => import("#cli/commands/list.ts"),

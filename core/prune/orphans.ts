@@ -11,6 +11,7 @@ import {
   restoresFolder,
   runsFolder,
   stateRunsFolder,
+  threePhaseFolder,
   topicsFolder,
 } from "#core/storage/keys.ts";
 
@@ -54,19 +55,19 @@ export async function* findOrphans(
   }
 }
 
-const leasesFolder = "state/lease/";
+const recordFolders = ["state/lease/", restoresFolder, threePhaseFolder];
 const runDocumentPattern = /^runs\/[^/]+\/(run\.json|cluster\.json|topics\/[^/]+\.json)$/;
 const runStatePattern = /^state\/runs\/[^/]+\/(run\.json|plan\.json|checkpoints\/.+\.json)$/;
 const runPagePattern = /^manifests\/runs-\d{8}-\d{8}\.json$/;
 
 /**
  * What the object would be if nothing named it; undefined for what needs no name: manifests are
- * the ones that name, a lease sweeps its own objects and relies on the others, and a restore's
- * documents are the record of what was done.
+ * the ones that name, a lease sweeps its own objects and relies on the others, and the
+ * documents of restores are the record of what was done.
  */
 function orphanKind(key: string): OrphanKind | undefined {
   if (key === newestManifestKey || parseManifestKey(key) !== undefined) return undefined;
-  if (key.startsWith(leasesFolder) || key.startsWith(restoresFolder)) return undefined;
+  if (recordFolders.some((folder) => key.startsWith(folder))) return undefined;
   if (key.startsWith(topicsFolder)) {
     const name = parseSegmentKey(key);
     if (name === undefined) return "foreign";

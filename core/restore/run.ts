@@ -69,17 +69,27 @@ export async function runRestore(
   deadline: Deadline,
 ): Promise<RestoreResult> {
   const scope = restoreScope(request.backup_id, deps.cluster.clusterId);
-  return withLease(deps, scope, deadline, async (_lease, deadline) => {
-    const begun = await beginRestore(deps, request, options.start_new);
-    if (begun.status === "already_done") {
-      return { status: "already_done", report: begun.report, failed: [] };
-    }
-    const { restore_id } = begun.intent;
-    const what = begun.status === "continued" ? "continuing" : "beginning";
-    deps.logger.info(`${what} restore ${restore_id}`, { restore_id });
-    const isResumed = begun.status === "continued";
-    return new RestoreRun(deps, begun.intent, options, deadline).run(isResumed);
-  });
+  return withLease(deps, scope, deadline, (_lease, deadline) =>
+    runRestoreUnderLease(deps, request, options, deadline),
+  );
+}
+
+/** The same for who holds the lease of `restoreScope` already. */
+export async function runRestoreUnderLease(
+  deps: RestoreDeps,
+  request: RestoreRequest,
+  options: RestoreOptions,
+  deadline: Deadline,
+): Promise<RestoreResult> {
+  const begun = await beginRestore(deps, request, options.start_new);
+  if (begun.status === "already_done") {
+    return { status: "already_done", report: begun.report, failed: [] };
+  }
+  const { restore_id } = begun.intent;
+  const what = begun.status === "continued" ? "continuing" : "beginning";
+  deps.logger.info(`${what} restore ${restore_id}`, { restore_id });
+  const isResumed = begun.status === "continued";
+  return new RestoreRun(deps, begun.intent, options, deadline).run(isResumed);
 }
 
 class RestoreRun {

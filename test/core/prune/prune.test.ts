@@ -144,8 +144,10 @@ test("what this software did not make, or may name again, is listed and never re
   const foreign = `${syntheticBackupId}/notes.txt`;
   const page = `${syntheticBackupId}/manifests/runs-00000001-00000256.json`;
   const restore = `${syntheticBackupId}/restores/r1/intent.json`;
+  const resets = `${syntheticBackupId}/three-phase/t1/resets/00000001/plan.json`;
   const other = `${segmentFolder}/segment.tmp`;
-  for (const key of [foreign, page, restore, other]) await aged.storage.put(key, Buffer.alloc(5));
+  for (const key of [foreign, page, restore, resets, other])
+    await aged.storage.put(key, Buffer.alloc(5));
   const before = await keysOf(aged);
   aged.passHours(10_000);
   const result = await prune(aged, { grace_ms: 0 });

@@ -1,0 +1,97 @@
+/** What the commands that restore have in common: options, the request, what they work on. */
+import type { Command } from "commander";
+import { configHelp } from "#cli/command.ts";
+import { connectTo, openCatalogOn, openStorageAt } from "#cli/runtime.ts";
+import type { Session } from "#cli/session.ts";
+import type { ConfigOverride } from "#core/config/parse.ts";
+import type { RestoreConfig } from "#core/config/schema.ts";
+import type { RestoreDeps } from "#core/restore/contract.ts";
+import type { RestoreRequest } from "#core/restore/request.ts";
+import type { RestoreOptions } from "#core/restore/run.ts";
+
+/** Partitions restored at a time: with a pipeline of 5 batches each, two cores have enough to do. */
+export const concurrentPartitions = 4;
+/** At most so much is looked at again after a crash. */
+const checkpointIntervalMs = 5000;
+
+export interface RestoreArguments {
+  readonly config: string;
+  readonly timeWindowStart?: string;
+  readonly timeWindowEnd?: string;
+  readonly lineage?: string;
+  readonly dryRun?: true;
+  readonly yes?: true;
+  readonly new?: true;
+  readonly abandon?: string;
+}
+
+/** Names of the options with which nothing can be given up. */
+export const changingOptions = [
+  ...["timeWindowStart", "timeWindowEnd", "lineage", "dryRun", "yes", "new"],
+];
+
+export function withRestoreOptions(command: Command): Command {
+  return command
+    .requiredOption("--config <file>", configHelp)
+    .option("--time-window-start <time>", "no older records: Unix milliseconds or ISO 8601")
+    .option("--time-window-end <time>", "no newer records: Unix milliseconds or ISO 8601")
+    .option("--lineage <number>", "which life of re-created topics; the newest unless said")
+    .option("--dry-run", "make all checks and show the plan; write nothing")
+    .option("--yes", "append to target topics that hold records already")
+    .option("--new", "restore once more what was restored before");
+}
+
+/** Options stand over what the file says. */
+export function overridesOf(options: RestoreArguments): ConfigOverride[] {
+  const overrides: ConfigOverride[] = [];
+  const set = (key: string, value: string | number | boolean | undefined, from: string) => {
+    if (value !== undefined) overrides.push({ path: ["restore", key], value, from });
+  };
+  set("time_window_start", options.timeWindowStart, "--time-window-start");
+  set("time_window_end", options.timeWindowEnd, "--time-window-end");
+  set("lineage", numberIn(options.lineage), "--lineage");
+  set("dry_run", options.dryRun, "--dry-run");
+  set("allow_non_empty", options.yes, "--yes");
+  return overrides;
+}
+
+/** What is no number stays as it is, for the schema to refuse. */
+function numberIn(text: string | undefined): number | string | undefined {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : text;
+}
+
+export async function openRestoreDeps(
+  session: Session,
+  config: RestoreConfig,
+): Promise<RestoreDeps> {
+  const storage = await openStorageAt(session, config.storage);
+  const catalog = await openCatalogOn(session, storage);
+  const cluster = await connectTo(session, "target", config.target, concurrentPartitions);
+  const { clock, logger, newId } = session;
+  return { storage, catalog, cluster, clock, logger, newId };
+}
+
+export function restoreRequestOf({ backup_id, target, restore }: RestoreConfig): RestoreRequest {
+  const { time_window_start: start, time_window_end: end, lineage } = restore;
+  const { include_offset_headers } = restore;
+  return {
+    backup_id,
+    window: { ...(start !== undefined && { start }), ...(end !== undefined && { end }) },
+    topics: target.topics,
+    topic_mapping: restore.topic_mapping,
+    partition_mapping: restore.partition_mapping,
+    ...(lineage !== undefined && { lineage }),
+    create_topics: restore.create_topics,
+    allow_non_empty: restore.allow_non_empty,
+    ...(include_offset_headers !== undefined && { include_offset_headers }),
+  };
+}
+
+export function restoreOptionsOf({ target }: RestoreConfig, isNew: boolean): RestoreOptions {
+  return {
+    start_new: isNew,
+    max_concurrent_partitions: concurrentPartitions,
+    checkpoint_interval_ms: checkpointIntervalMs,
+    bootstrap_servers: target.bootstrap_servers,
+  };
+}

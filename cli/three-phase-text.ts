@@ -1,0 +1,156 @@
+/** What a restore that sets consumer groups' offsets tells people. */
+import type { Io } from "#cli/io.ts";
+import { printable, tableText } from "#cli/output.ts";
+import { dryRunText, restoreText } from "#cli/restore-text.ts";
+import { countText, durationText, numbered, timeText } from "#cli/text.ts";
+import type { OffsetPlan } from "#core/offsets/contract.ts";
+import type { AbandonedThreePhaseResult } from "#core/three-phase/abandon.ts";
+import type { ThreePhaseResult } from "#core/three-phase/contract.ts";
+import type { ThreePhaseReport } from "#core/three-phase/documents.ts";
+import type { GroupFinding, ThreePhaseDryRun } from "#core/three-phase/dry-run.ts";
+
+export async function threePhaseText(io: Io, result: ThreePhaseResult): Promise<string> {
+  const restored = await restoreText(io, result.restore);
+  const { report } = result;
+  if (report === undefined) {
+    const more = "No consumer group was touched: the same command goes on and then sets offsets.";
+    return `${restored}\n${more}\n`;
+  }
+  return [
+    restored,
+    `\n${headline(result.status, report)}\n`,
+    await movesText(io, report),
+    leftAloneText(report.left_alone),
+    `\n${phasesText(report)}\n${snapshotText(report)}\n`,
+  ].join("");
+}
+
+function headline(status: ThreePhaseResult["status"], report: ThreePhaseReport): string {
+  const id = `Three-phase restore ${report.three_phase_id}`;
+  const groups = numbered(report.groups.length, "consumer group");
+  const how = `strategy ${report.strategy}, offset source ${report.offset_source}`;
+  if (report.outcome === "recommended") {
+    return `${id} is done; nothing was set, these offsets of ${groups} are recommended (${how}):`;
+  }
+  const what = `offsets of ${groups} were set and read back (${how})`;
+  if (status !== "already_done") return `${id} is done: ${what}.`;
+  return `${id} was finished at ${timeText(report.finished_at)}: ${what}. Nothing was set again.`;
+}
+
+function movesText(io: Io, { groups, outcome }: ThreePhaseReport): Promise<string> {
+  return tableText(io, {
+    head: ["group", "topic", "partition", "source", "from", "to", "lag", "why"],
+    rows: groups.flatMap(({ group, partitions }) =>
+      partitions.map((one) => {
+        const to = outcome === "reset" ? one.committed_offset : one.target_offset;
+        return [
+          ...[group, one.topic, String(one.partition), countText(one.source_offset)],
+          ...[offsetText(one.current_offset), offsetText(to), offsetText(one.lag)],
+          one.note === undefined ? one.reason : `${one.reason}: ${one.note}`,
+        ];
+      }),
+    ),
+    alignRight: [2, 3, 4, 5, 6],
+  });
+}
+
+function offsetText(offset: bigint | null | undefined): string {
+  return offset === null || offset === undefined ? "-" : countText(offset);
+}
+
+/** Lines shown; the rest is counted, and whole in the JSON. */
+const leftAloneShown = 20;
+
+function leftAloneText(leftAlone: OffsetPlan["left_alone"]): string {
+  if (leftAlone.length === 0) return "";
+  const lines = leftAlone.slice(0, leftAloneShown).map(({ group, topic, partition, reason }) => {
+    const at = [topic, partition].filter((part) => part !== undefined).join("-");
+    return `  ${printable([group, at, reason].filter((part) => part !== "").join(": "))}\n`;
+  });
+  const hidden = leftAlone.length - leftAloneShown;
+  if (hidden > 0) lines.push(`  and ${countText(hidden)} more\n`);
+  return `\nLeft as they are:\n${lines.join("")}`;
+}
+
+function phasesText(report: ThreePhaseReport): string {
+  const durations = report.phases.map(
+    ({ phase, duration_ms }) => `${phase} ${durationText(duration_ms)}`,
+  );
+  const first =
+    report.backup_first === undefined
+      ? ""
+      : ` The backup before it is generation ${report.backup_first.generation}, run ` +
+        `${report.backup_first.run_id}, ${numbered(report.backup_first.record_count, "record")}.`;
+  const resumed = report.resumed ? " It continued an earlier attempt." : "";
+  return `The three phases took ${durations.join(", ")}.${first}${resumed}`;
+}
+
+function snapshotText({ safety_snapshot_id: id }: ThreePhaseReport): string {
+  return (
+    `Before, the groups stood as in snapshot ${id}; ` +
+    `\`offset-rollback rollback --snapshot-id ${id}\` puts them back.`
+  );
+}
+
+export async function threePhaseDryRunText(io: Io, plan: ThreePhaseDryRun): Promise<string> {
+  const table = await tableText(io, {
+    head: ["group", "topic", "partition", "source", "read at", "to"],
+    rows: plan.groups.flatMap(({ group, partitions }) =>
+      partitions.map((one) => [
+        ...[group, one.topic, String(one.partition), countText(one.source_offset)],
+        timeText(one.source_read_at),
+        one.target_offset === null
+          ? (one.note ?? "not decided")
+          : `${countText(one.target_offset)}${one.note === undefined ? "" : ` (${one.note})`}`,
+      ]),
+    ),
+    alignRight: [2, 3],
+  });
+  const source = plan.offset_source ?? "not known";
+  const groups = numbered(plan.groups.length, "consumer group");
+  return [
+    await dryRunText(io, plan.restore),
+    `\nThen offsets of ${groups}, strategy ${plan.strategy}, offset source ${source}:\n`,
+    plan.groups.length === 0 ? "" : table,
+    leftAloneText(plan.left_alone),
+    findingsText(plan.findings),
+    `\n${wouldText(plan)}\n`,
+  ].join("");
+}
+
+function findingsText(findings: readonly GroupFinding[]): string {
+  if (findings.length === 0) return "";
+  const lines = findings.map(({ severity, group, message, remedy }) => {
+    const who = group === undefined ? "" : `group ${JSON.stringify(group)}: `;
+    return `${severity}: ${printable(`${who}${message}`)}\n  ${printable(remedy)}\n`;
+  });
+  return `\n${lines.join("")}`;
+}
+
+function wouldText({ would, three_phase_id }: ThreePhaseDryRun): string {
+  switch (would) {
+    case "begin":
+      return "The same command without --dry-run would restore and then set offsets.";
+    case "continue":
+      return `The same command without --dry-run would continue ${three_phase_id}.`;
+    case "already_done":
+      return `Three-phase restore ${three_phase_id} has done this; no offset would be set again.`;
+    case "refuse":
+      return "It would be refused before anything is written: see the errors above.";
+  }
+}
+
+export function abandonedThreePhaseText(result: AbandonedThreePhaseResult): string {
+  const { restore, safety_snapshot_id: snapshot } = result;
+  const lines = [`Three-phase restore ${result.three_phase_id} is given up.`];
+  if (restore !== undefined) {
+    lines.push(`So is its restore ${restore.restore_id}; what was restored is still there.`);
+  }
+  lines.push(
+    snapshot === undefined
+      ? "No consumer group was touched."
+      : `Consumer groups stay as they are; \`offset-rollback rollback --snapshot-id ${snapshot}\` ` +
+          "puts them to where they stood before.",
+  );
+  return `${lines.join("\n")}\n`;
+}

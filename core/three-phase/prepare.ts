@@ -1,0 +1,260 @@
+/**
+ * Phase 1: everything that can be known before the first write to the target is checked, where
+ * the groups stood is written down, and then the safety snapshot is taken.
+ */
+import { runBackup } from "#core/backup/run.ts";
+import { formatVersion } from "#core/catalog/manifest.ts";
+import { BackupError } from "#core/errors.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import { refuseMembers } from "#core/offsets/change-groups.ts";
+import { type KnownGroupPositions, readPositions } from "#core/offsets/positions.ts";
+import { isGroupGlob } from "#core/offsets/select-groups.ts";
+import { takeSnapshotOf } from "#core/offsets/snapshot.ts";
+import { finishedRestore, refuseConflicts, restoreToContinue } from "#core/restore/identity.ts";
+import { planRestore, type RestorePlan } from "#core/restore/plan.ts";
+import { preflight, refuseErrors } from "#core/restore/preflight.ts";
+import { requestSha256 } from "#core/restore/request.ts";
+import { restoresOf } from "#core/restore/restore-record.ts";
+import { newRunId } from "#core/run-id.ts";
+import type { Deadline } from "#core/runtime.ts";
+import {
+  setsOffsets,
+  type ThreePhaseDeps,
+  type ThreePhaseRequest,
+  threePhaseSha256,
+} from "#core/three-phase/contract.ts";
+import type { FirstBackup, SafetySnapshot, ThreePhaseIntent } from "#core/three-phase/documents.ts";
+import { type KnownThreePhase, refuseOtherResets } from "#core/three-phase/identity.ts";
+import { ThreePhaseRecord } from "#core/three-phase/three-phase-record.ts";
+
+/** What is to be restored, and the finished restore that has brought it already. */
+export interface PlannedRestore {
+  readonly plan: RestorePlan;
+  readonly finishedRestoreId: string | undefined;
+}
+
+/**
+ * Stores the intent. Nothing is written to the target. Throws what planning and
+ * preflight of a restore throw, what `readPositions` throws, GroupNotEmptyError,
+ * PreflightRefusedError where the strategy cannot work, and BackupConflictError.
+ */
+export async function beginThreePhase(
+  deps: ThreePhaseDeps,
+  request: ThreePhaseRequest,
+  startNew: boolean,
+  deadline: Deadline,
+): Promise<KnownThreePhase> {
+  const startedAtMs = deps.clock.monotonicMs();
+  await refuseEarly(deps, request);
+  const backup = await backUpFirst(deps, request, deadline);
+  const { plan, finishedRestoreId } = await planOf(deps, request, startNew);
+  const known = await positionsFor(deps, request, plan);
+  const groups = [...new Set(known.positions.map(({ group }) => group))].sort();
+  if (setsOffsets(request.strategy)) await refuseMembers(deps.cluster, groups);
+  await refuseOtherResets(deps, groups);
+
+  const { backup_id } = request.restore;
+  const restoreSha256 = requestSha256(request.restore);
+  const nowMs = deps.clock.nowMs();
+  const intent: ThreePhaseIntent = {
+    format_version: formatVersion,
+    backup_id,
+    three_phase_id: newRunId(nowMs, deps.newId()),
+    created_at: BigInt(nowMs),
+    request_sha256: threePhaseSha256(request),
+    restore_request_sha256: restoreSha256,
+    target_cluster_id: deps.cluster.clusterId,
+    ...(finishedRestoreId !== undefined && { finished_restore_id: finishedRestoreId }),
+    start_new: startNew,
+    past_restores: await pastRestores(deps, backup_id, restoreSha256),
+    groups,
+    strategy: request.strategy,
+    offset_source: known.offset_source,
+    positions: known.positions,
+    left_alone: known.left_alone,
+    ...(backup !== undefined && { backup_first: backup }),
+    duration_ms: Math.round(deps.clock.monotonicMs() - startedAtMs),
+  };
+  return { intent, record: await storeIntent(deps, intent) };
+}
+
+/** What no backup helps against is told before one is made. */
+async function refuseEarly(deps: ThreePhaseDeps, request: ThreePhaseRequest): Promise<void> {
+  const { strategy, groups, backup_first } = request;
+  if (strategy === "skip") {
+    throw new BackupError("InvalidRequestError", "strategy skip leaves groups alone", {
+      hint: "Choose another restore.consumer_group_strategy, or restore without a reset.",
+    });
+  }
+  if (backup_first === undefined || "all" in groups || !setsOffsets(strategy)) return;
+  await refuseMembers(
+    deps.cluster,
+    groups.groups.filter((name) => !isGroupGlob(name)),
+  );
+}
+
+/** Idempotent but for an empty run: one that was interrupted is continued. */
+async function backUpFirst(
+  deps: ThreePhaseDeps,
+  { backup_first }: ThreePhaseRequest,
+  deadline: Deadline,
+): Promise<FirstBackup | undefined> {
+  if (backup_first === undefined) return undefined;
+  if (deps.source === undefined) {
+    throw new BackupError("InvalidRequestError", "backup_first needs the cluster to back up");
+  }
+  deps.logger.info("three-phase restore: backup first", { backup_id: backup_first.backup_id });
+  const result = await runBackup({ ...deps, cluster: deps.source }, backup_first, deadline);
+  const [failed] = result.failed;
+  if (failed !== undefined) {
+    throw new BackupError(
+      "PreflightRefusedError",
+      `nothing was restored: of the backup before it ${result.failed.length} partitions failed, ` +
+        `${failed.topic}-${failed.partition} with ${failed.error}: ${failed.message}`,
+      { hint: "Repeat the command when they can be read, or restore without backup_first." },
+    );
+  }
+  return {
+    run_id: result.run_id,
+    generation: result.generation,
+    record_count: result.record_count,
+  };
+}
+
+/** The restore as it would be planned, refused where `runRestore` would refuse it. */
+async function planOf(
+  deps: ThreePhaseDeps,
+  { restore, strategy }: ThreePhaseRequest,
+  startNew: boolean,
+): Promise<PlannedRestore> {
+  const { backup_id } = restore;
+  const sha256 = requestSha256(restore);
+  const unfinished = startNew ? undefined : await restoreToContinue(deps, backup_id, sha256);
+  if (unfinished !== undefined) {
+    const { generation } = unfinished.manifest;
+    const plan = await planRestore(deps, { ...restore, generation });
+    refuseWithoutHeaders(strategy, unfinished.include_offset_headers ?? false);
+    return { plan, finishedRestoreId: undefined };
+  }
+  const plan = await planRestore(deps, restore);
+  refuseWithoutHeaders(strategy, plan.include_offset_headers);
+  await refuseConflicts(
+    deps,
+    plan.topics.map(({ target_topic }) => target_topic),
+  );
+  const { generation } = plan.stored.manifest;
+  const finished = startNew
+    ? undefined
+    : await finishedRestore(deps, backup_id, sha256, generation);
+  if (finished === undefined) {
+    const { findings } = await preflight(deps.cluster, plan, restore, deps.clock.nowMs());
+    refuseErrors(findings);
+  }
+  return { plan, finishedRestoreId: finished?.restore_id };
+}
+
+/** Headers that producers or another tool wrote tell the offsets of another log. */
+export function refuseWithoutHeaders(
+  strategy: ThreePhaseRequest["strategy"],
+  includesHeaders: boolean,
+): void {
+  if (strategy !== "header-based" || includesHeaders) return;
+  throw new BackupError(
+    "PreflightRefusedError",
+    "strategy header-based reads the header x-original-offset, and this restore adds none",
+    {
+      hint:
+        "Set restore.include_offset_headers: true, or leave consumer_group_strategy out: " +
+        "offset-map, the default, is exact without headers.",
+    },
+  );
+}
+
+/** Where the groups stood in the partitions that are restored. */
+export function positionsFor(
+  deps: ThreePhaseDeps,
+  request: ThreePhaseRequest,
+  plan: RestorePlan,
+): Promise<KnownGroupPositions> {
+  const { restore, groups, offset_source } = request;
+  const source = deps.source ?? deps.cluster;
+  if (offset_source === "current") refuseOtherCluster(source, plan.stored.manifest.cluster_id);
+  const partitions = plan.topics.flatMap((topic) =>
+    topic.partitions.map(({ source_partition, lineage }) => ({
+      source_topic: topic.source.name,
+      source_partition,
+      source_topic_id: lineage.topic_id,
+      lineage: lineage.lineage,
+    })),
+  );
+  return readPositions(
+    { ...deps, cluster: source },
+    {
+      backup_id: restore.backup_id,
+      groups,
+      ...(offset_source !== undefined && { offset_source }),
+      ...(restore.window.end !== undefined && { window_end: restore.window.end }),
+      partitions,
+    },
+  );
+}
+
+function refuseOtherCluster({ clusterId }: Cluster, backupClusterId: string): void {
+  if (clusterId === backupClusterId) return;
+  throw new BackupError(
+    "InvalidRequestError",
+    `offset source current asks cluster ${clusterId}, but the backup is of ${backupClusterId}`,
+    {
+      hint:
+        "Name the backup's own cluster in the section `source`, or choose another " +
+        "restore.offset_source: latest, at-window-end, snapshot:ID.",
+    },
+  );
+}
+
+async function pastRestores(
+  { storage }: ThreePhaseDeps,
+  backupId: string,
+  restoreSha256: string,
+): Promise<string[]> {
+  const past: string[] = [];
+  for (const record of await restoresOf(storage, backupId)) {
+    const intent = await record.intent();
+    if (intent?.request_sha256 !== restoreSha256) continue;
+    const isOver = (await record.report()) ?? (await record.abandoned());
+    if (isOver !== undefined) past.push(record.restoreId);
+  }
+  return past;
+}
+
+/**
+ * Leases guard one backup. Two three-phase restores out of different ones that begin at the same
+ * moment see each other's intent, and each gives way.
+ */
+async function storeIntent(
+  deps: ThreePhaseDeps,
+  intent: ThreePhaseIntent,
+): Promise<ThreePhaseRecord> {
+  const record = new ThreePhaseRecord(deps.storage, intent.backup_id, intent.three_phase_id);
+  await record.writeIntent(intent);
+  try {
+    await refuseOtherResets(deps, intent.groups, record.id);
+    return record;
+  } catch (error) {
+    await record.writeAbandoned({ abandoned_at: BigInt(deps.clock.nowMs()) });
+    throw error;
+  }
+}
+
+/** R7: durable when it resolves. */
+export async function takeSafetySnapshot(
+  deps: ThreePhaseDeps,
+  { three_phase_id, groups }: ThreePhaseIntent,
+): Promise<SafetySnapshot> {
+  const { logger } = deps;
+  // That a group is not there yet is nothing to warn of: it is about to be made.
+  const quiet = { ...logger, warn: logger.debug };
+  const description = `before three-phase restore ${three_phase_id}`;
+  const taken = await takeSnapshotOf({ ...deps, logger: quiet }, groups, description);
+  return { snapshot_id: taken.snapshot_id, taken_at: BigInt(Date.parse(taken.created_at)) };
+}

@@ -1,0 +1,137 @@
+/** What a three-phase restore wrote down: `three-phase/{id}/`. */
+import type { z } from "zod";
+import {
+  documentBytes,
+  parseDocument,
+  parseState,
+  readIfPresent,
+} from "#core/catalog/documents.ts";
+import type { OffsetPlan } from "#core/offsets/contract.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+import {
+  inBackup,
+  resetPlanName,
+  resetRolledBackName,
+  threePhaseAbandonedName,
+  threePhaseFolder,
+  threePhaseIntentName,
+  threePhaseReportName,
+  threePhaseResetName,
+  threePhaseResetsName,
+  threePhaseRestoredName,
+  threePhaseRunFolder,
+  threePhaseSnapshotName,
+} from "#core/storage/keys.ts";
+import { writeOnce } from "#core/storage/write-once.ts";
+import {
+  type AbandonedThreePhase,
+  abandonedThreePhase,
+  type RolledBackReset,
+  type SafetySnapshot,
+  safetySnapshot,
+  type ThreePhaseIntent,
+  type ThreePhaseReport,
+  type ThreePhaseRestored,
+  threePhaseIntent,
+  threePhaseReport,
+  threePhaseRestored,
+} from "#core/three-phase/documents.ts";
+
+/** Readers answer undefined where nothing was written; writers are write-once. */
+export class ThreePhaseRecord {
+  readonly backupId: string;
+  readonly id: string;
+  readonly #storage: StorageBackend;
+  readonly #folder: string;
+
+  constructor(storage: StorageBackend, backupId: string, id: string) {
+    this.#storage = storage;
+    this.backupId = backupId;
+    this.id = id;
+    this.#folder = inBackup(backupId, threePhaseRunFolder(id));
+  }
+
+  intent(): Promise<ThreePhaseIntent | undefined> {
+    return this.#document(threePhaseIntentName, threePhaseIntent);
+  }
+
+  writeIntent(intent: ThreePhaseIntent): Promise<void> {
+    return this.#write(threePhaseIntentName, intent);
+  }
+
+  snapshot(): Promise<SafetySnapshot | undefined> {
+    return this.#state(threePhaseSnapshotName, safetySnapshot);
+  }
+
+  writeSnapshot(snapshot: SafetySnapshot): Promise<void> {
+    return this.#write(threePhaseSnapshotName, snapshot);
+  }
+
+  restored(): Promise<ThreePhaseRestored | undefined> {
+    return this.#state(threePhaseRestoredName, threePhaseRestored);
+  }
+
+  writeRestored(restored: ThreePhaseRestored): Promise<void> {
+    return this.#write(threePhaseRestoredName, restored);
+  }
+
+  /** Attempts to set offsets so far, whatever became of them. */
+  async resetCount(): Promise<number> {
+    let resets = 0;
+    const folders = this.#storage.listFolders(`${this.#folder}${threePhaseResetsName}`);
+    for await (const name of folders) resets = Math.max(resets, Number(name));
+    return resets;
+  }
+
+  /** `attempt` counts from 1. */
+  writePlan(attempt: number, plan: OffsetPlan): Promise<void> {
+    return this.#write(`${threePhaseResetName(attempt)}${resetPlanName}`, plan);
+  }
+
+  writeRolledBack(attempt: number, rolledBack: RolledBackReset): Promise<void> {
+    return this.#write(`${threePhaseResetName(attempt)}${resetRolledBackName}`, rolledBack);
+  }
+
+  report(): Promise<ThreePhaseReport | undefined> {
+    return this.#document(threePhaseReportName, threePhaseReport);
+  }
+
+  writeReport(report: ThreePhaseReport): Promise<void> {
+    return this.#write(threePhaseReportName, report);
+  }
+
+  abandoned(): Promise<AbandonedThreePhase | undefined> {
+    return this.#state(threePhaseAbandonedName, abandonedThreePhase);
+  }
+
+  writeAbandoned(abandoned: AbandonedThreePhase): Promise<void> {
+    return this.#write(threePhaseAbandonedName, abandoned);
+  }
+
+  /** Documents that outlive an update of the software have a version. */
+  async #document<T>(name: string, schema: z.ZodType<T>): Promise<T | undefined> {
+    const body = await readIfPresent(this.#storage, `${this.#folder}${name}`);
+    return body === undefined ? undefined : parseDocument(`${this.#folder}${name}`, body, schema);
+  }
+
+  async #state<T>(name: string, schema: z.ZodType<T>): Promise<T | undefined> {
+    const body = await readIfPresent(this.#storage, `${this.#folder}${name}`);
+    return body === undefined ? undefined : parseState(`${this.#folder}${name}`, body, schema);
+  }
+
+  #write(name: string, value: unknown): Promise<void> {
+    return writeOnce(this.#storage, `${this.#folder}${name}`, documentBytes(value));
+  }
+}
+
+/** Those that were ever begun out of a backup, oldest first (their ids begin with a time). */
+export async function threePhasesOf(
+  storage: StorageBackend,
+  backupId: string,
+): Promise<ThreePhaseRecord[]> {
+  const records: ThreePhaseRecord[] = [];
+  for await (const id of storage.listFolders(inBackup(backupId, threePhaseFolder))) {
+    records.push(new ThreePhaseRecord(storage, backupId, id));
+  }
+  return records;
+}
