@@ -11,9 +11,9 @@ import {
   restoresFolder,
   runsFolder,
   stateRunsFolder,
-  threePhaseFolder,
   topicsFolder,
 } from "#core/storage/keys.ts";
+import { threePhaseFolder } from "#core/storage/three-phase-keys.ts";
 
 /**
  * `segment`, `index`: stored, but the attempt ended before its checkpoint. `run_document`: written,

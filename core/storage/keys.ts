@@ -47,7 +47,7 @@ export function checkBackupId(id: string): string {
 }
 
 /** Ids that the software makes or a user passes: of runs, restores, snapshots. */
-function checkId(what: string, id: string): string {
+export function checkId(what: string, id: string): string {
   if (idPattern.test(id)) return id;
   throw new BackupError("InvalidRequestError", `${what} ${quoted(id)} is not valid`, {
     hint: "Use 1 to 200 letters, digits, dots, underscores and dashes, not starting with a dot.",
@@ -365,32 +365,6 @@ export function restoreMapName(sequence: number, attempt: string): string {
   return `map-${sequenceDigits(sequence)}-${checkId("attempt", attempt)}.bin`;
 }
 
-// Three-phase restores: a restore and what becomes of the consumer groups with it
-
-export const threePhaseFolder = "three-phase/";
-
-/** `three-phase/{id}/` */
-export function threePhaseRunFolder(id: string): string {
-  return `${threePhaseFolder}${checkId("three-phase restore id", id)}/`;
-}
-
-/** Names within a `threePhaseRunFolder`. */
-export const threePhaseIntentName = "intent.json";
-export const threePhaseSnapshotName = "snapshot.json";
-export const threePhaseRestoredName = "restored.json";
-export const threePhaseReportName = "report.json";
-export const threePhaseAbandonedName = "abandoned.json";
-export const threePhaseResetsName = "resets/";
-
-/** `resets/00000001/`: one attempt to set the groups' offsets, within a `threePhaseRunFolder`. */
-export function threePhaseResetName(attempt: number): string {
-  return `${threePhaseResetsName}${sequenceDigits(attempt)}/`;
-}
-
-/** Names within a `threePhaseResetName`. */
-export const resetPlanName = "plan.json";
-export const resetRolledBackName = "rolled-back.json";
-
 // Snapshots of consumer group offsets, beside the backups
 
 export function snapshotKey(snapshotId: string): string {
@@ -399,7 +373,7 @@ export function snapshotKey(snapshotId: string): string {
 
 // Numbers and foreign names in keys
 
-function sequenceDigits(sequence: number): string {
+export function sequenceDigits(sequence: number): string {
   return padded(sequence, 8, 99_999_999);
 }
 

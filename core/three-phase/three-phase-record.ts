@@ -8,8 +8,8 @@ import {
 } from "#core/catalog/documents.ts";
 import type { OffsetPlan } from "#core/offsets/contract.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
+import { inBackup } from "#core/storage/keys.ts";
 import {
-  inBackup,
   resetPlanName,
   resetRolledBackName,
   threePhaseAbandonedName,
@@ -21,7 +21,7 @@ import {
   threePhaseRestoredName,
   threePhaseRunFolder,
   threePhaseSnapshotName,
-} from "#core/storage/keys.ts";
+} from "#core/storage/three-phase-keys.ts";
 import { writeOnce } from "#core/storage/write-once.ts";
 import {
   type AbandonedThreePhase,
