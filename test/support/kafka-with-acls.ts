@@ -1,13 +1,13 @@
 /** A Kafka of its own whose authorizer lets one user do only what is granted. */
 import { expect } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
-import { startKafka } from "#local/kafka.ts";
+import { type LocalKafka, startKafka } from "#local/kafka.ts";
 import { connectForTests } from "#test/support/kafka.ts";
 
 const user = "limited";
 const password = "correct-horse-battery";
 
-export interface KafkaWithAcls {
+export interface KafkaWithAcls extends Pick<LocalKafka, "bootstrapServers" | "classpath"> {
   /** May do everything. */
   readonly admin: Cluster;
   /** May do what was granted. */
@@ -41,6 +41,8 @@ export async function startKafkaWithAcls(): Promise<KafkaWithAcls> {
     sasl_password: password,
   });
   return {
+    bootstrapServers: kafka.bootstrapServers,
+    classpath: kafka.classpath,
     admin,
     limited,
     async grant(resource, ...operations) {

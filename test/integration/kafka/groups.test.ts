@@ -55,24 +55,18 @@ describe("committed offsets", () => {
     expect(described).toEqual({ group, type: "unknown", state: "Dead", members: [] });
   });
 
-  test.each([
-    "with space",
-    "a/b",
-    "__proto__",
-    "日本語 🙂",
-    "--option",
-    "quote\"'",
-    "$(id)",
-    "a,b",
-  ])("are those of the group with the name %j", async (name) => {
-    const group = `${name}${name.startsWith("__") ? "" : randomName("")}`;
-    const offsets = [offsetAt(1, 5n)];
-    expect(verdicts(await cluster.commitOffsets(group, offsets))).toEqual(["ok"]);
-    expect(await positionsOf(group)).toEqual(offsets);
-    const all = await cluster.committedOffsets();
-    expect(all.complete).toBe(true);
-    expect(all.groups.find((one) => one.group === group)?.offsets).toEqual(offsets);
-  });
+  test.each(["with space", "a/b", "日本語 🙂", "--option", "quote\"'", "$(id)", "a,b"])(
+    "are those of the group with the name %j",
+    async (name) => {
+      const group = randomName(name);
+      const offsets = [offsetAt(1, 5n)];
+      expect(verdicts(await cluster.commitOffsets(group, offsets))).toEqual(["ok"]);
+      expect(await positionsOf(group)).toEqual(offsets);
+      const all = await cluster.committedOffsets();
+      expect(all.complete).toBe(true);
+      expect(all.groups.find((one) => one.group === group)?.offsets).toEqual(offsets);
+    },
+  );
 
   test("of many partitions are set by requests of bounded size", async () => {
     // 300 offsets with the longest metadata are 1.2 MB, above what __consumer_offsets takes at once.

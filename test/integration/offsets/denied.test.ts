@@ -7,57 +7,23 @@ import { listSnapshotIds, takeSnapshot } from "#core/offsets/snapshot.ts";
 import { silentLogger } from "#core/runtime.ts";
 import { openMemory } from "#core/storage/memory.ts";
 import { randomId, systemClock } from "#core/system.ts";
-import { type LocalKafka, startKafka } from "#local/kafka.ts";
 import { collect } from "#test/support/collect.ts";
 import { noDeadline } from "#test/support/engine.ts";
-import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
+import { createTopic, randomName } from "#test/support/kafka.ts";
+import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
 import { holdGroups } from "#test/support/members.ts";
 
-const password = "correct-horse-battery";
-let kafka: LocalKafka;
+let kafka: KafkaWithAcls;
 let admin: Cluster;
 let keeper: Cluster;
 let topic: string;
 
 beforeAll(async () => {
-  kafka = await startKafka({
-    settings: {
-      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-      "super.users": "User:ANONYMOUS",
-    },
-    listeners: [
-      {
-        name: "SASL",
-        protocol: "SASL_PLAINTEXT",
-        mechanisms: ["PLAIN"],
-        users: { keeper: password },
-      },
-    ],
-  });
-  admin = await connectForTests({ bootstrap_servers: [kafka.bootstrapServers] });
-  keeper = await connectForTests({
-    bootstrap_servers: [kafka.listeners.SASL!],
-    security_protocol: "SASL_PLAINTEXT",
-    sasl_mechanism: "PLAIN",
-    sasl_username: "keeper",
-    sasl_password: password,
-  });
+  kafka = await startKafkaWithAcls();
+  ({ admin, limited: keeper } = kafka);
   topic = await createTopic(admin, { partitionCount: 2 });
 });
-afterAll(async () => {
-  await Promise.all([admin?.disconnect(), keeper?.disconnect()]);
-  await kafka?.stop();
-});
-
-/** Grants the keeper operations by Kafka's own tool: `--group NAME`, `--topic NAME`, `--cluster`. */
-async function grant(resource: readonly string[], ...operations: string[]): Promise<void> {
-  const { code, stderr } = await kafka.tool("org.apache.kafka.tools.AclCommand", [
-    ...["--bootstrap-server", kafka.bootstrapServers, "--add", ...resource],
-    ...["--allow-principal", "User:keeper"],
-    ...operations.flatMap((operation) => ["--operation", operation]),
-  ]);
-  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-}
+afterAll(() => kafka?.stop());
 
 const at = (partition: number, offset = 0n): NewOffset => {
   return { topic, partition, offset, leaderEpoch: -1, metadata: "" };
@@ -78,7 +44,7 @@ describe("the right that is missing is named:", () => {
   test("Describe on the group, and nothing is stored of a group that was named (K7, K8)", async () => {
     await admin.commitOffsets(group, [at(0)]);
     await admin.commitOffsets("seen", [at(0)]);
-    await grant(["--group", "seen"], "Describe");
+    await kafka.grant(["--group", "seen"], "Describe");
     const deps = depsOf(keeper);
     const groups = { groups: ["seen", group] };
     await expect(takeSnapshot(deps, { groups, description: "" })).rejects.toMatchObject({
@@ -97,11 +63,11 @@ describe("the right that is missing is named:", () => {
 
   test("Read on the group, Read on the topic, and Delete on the group", async () => {
     const places = [at(0), at(1)];
-    await grant(["--group", group], "Describe");
-    await grant(["--topic", topic], "Describe");
+    await kafka.grant(["--group", group], "Describe");
+    await kafka.grant(["--topic", topic], "Describe");
     const lacksRead = `OffsetCommit of ${named}: GROUP_AUTHORIZATION_FAILED; the credentials lack Read on ${named}`;
     expect(messages(await keeper.commitOffsets(group, places))).toEqual([lacksRead, lacksRead]);
-    await grant(["--group", group], "Read");
+    await kafka.grant(["--group", group], "Read");
     const lacksTopic = (partition: number) =>
       `OffsetCommit of ${named} for ${topic}-${partition}: TOPIC_AUTHORIZATION_FAILED; ` +
       `the credentials lack Read on topic ${topic}`;
@@ -109,11 +75,11 @@ describe("the right that is missing is named:", () => {
       lacksTopic(0),
       lacksTopic(1),
     ]);
-    await grant(["--topic", topic], "Read");
+    await kafka.grant(["--topic", topic], "Read");
     expect(messages(await keeper.commitOffsets(group, places))).toEqual([undefined, undefined]);
     const lacksDelete = `OffsetDelete of ${named}: GROUP_AUTHORIZATION_FAILED; the credentials lack Delete on ${named}`;
     expect(messages(await keeper.deleteOffsets(group, places))).toEqual([lacksDelete, lacksDelete]);
-    await grant(["--group", group], "Delete");
+    await kafka.grant(["--group", group], "Delete");
     expect(messages(await keeper.deleteOffsets(group, places))).toEqual([undefined, undefined]);
   });
 });
@@ -122,9 +88,13 @@ test("K7: a group that may not be set back is named, and the others are", async 
   const [free, bound] = [randomName("free"), randomName("bound")];
   for (const group of [free, bound]) {
     await admin.commitOffsets(group, [at(0)]);
-    await grant(["--group", group], "Describe", ...(group === free ? ["Read", "Delete"] : []));
+    await kafka.grant(
+      ["--group", group],
+      "Describe",
+      ...(group === free ? ["Read", "Delete"] : []),
+    );
   }
-  await grant(["--topic", topic], "Read");
+  await kafka.grant(["--topic", topic], "Read");
   const deps = depsOf(keeper);
   const groups = { groups: [free, bound] };
   const snapshot = await takeSnapshot(deps, { groups, description: "" });
@@ -154,7 +124,7 @@ test("K8: a list of groups says whether the credentials may see all of them", as
   expect(partial.groups.map(({ group }) => group)).not.toContain(hidden);
   const snapshot = await takeSnapshot(depsOf(keeper), { groups: { all: true }, description: "" });
   expect(snapshot).toMatchObject({ all_groups: true, groups_complete: false });
-  await grant(["--cluster"], "Describe");
+  await kafka.grant(["--cluster"], "Describe");
   const whole = await keeper.committedOffsets();
   expect(whole.complete).toBe(true);
   // It is listed now, and still may not be read: named, with the others beside it.

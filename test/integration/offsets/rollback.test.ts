@@ -209,10 +209,10 @@ describe("a rollback", () => {
     });
   });
 
-  test("R8: of 45 groups, one called __proto__, puts back every one", async () => {
+  test("R8: of 45 groups, one called constructor, puts back every one", async () => {
     const prefix = randomName("many");
     const names = Array.from({ length: 44 }, (_, index) => `${prefix} ${index}/日本`);
-    const groups = [...names, "__proto__"];
+    const groups = [...names, "constructor"];
     for (const [index, group] of groups.entries())
       await commit(group, at(index % 3, BigInt(index)));
     const snapshot = await snapshotOf(groups);
