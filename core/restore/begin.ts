@@ -4,8 +4,7 @@ import { BackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import type { RestoreIntent } from "#core/restore/documents.ts";
 import type { Finding } from "#core/restore/findings.ts";
-import { finishedRestore, refuseConflicts, restoreToContinue } from "#core/restore/identity.ts";
-import { planRestore } from "#core/restore/plan.ts";
+import { meantRestore } from "#core/restore/identity.ts";
 import { preflight, refuseErrors } from "#core/restore/preflight.ts";
 import type { RestoreReport } from "#core/restore/report.ts";
 import { type RestoreRequest, requestSha256 } from "#core/restore/request.ts";
@@ -19,35 +18,23 @@ export type Beginning =
 
 /**
  * Call it with the lease of restores into the target cluster held. Nothing is written but the
- * intent, and that last. Throws what `planRestore` throws, PreflightRefusedError,
- * TargetNotEmptyError, and BackupConflictError where another restore into one of the target topics
- * is not finished.
+ * intent, and that last. Throws what `meantRestore` throws, PreflightRefusedError and
+ * TargetNotEmptyError.
  */
 export async function beginRestore(
   deps: RestoreDeps,
   request: RestoreRequest,
   startNew: boolean,
 ): Promise<Beginning> {
-  const sha256 = requestSha256(request);
-  const unfinished = startNew
-    ? undefined
-    : await restoreToContinue(deps, request.backup_id, sha256);
-  if (unfinished !== undefined) {
-    await requireSameManifest(deps, unfinished);
-    return { status: "continued", intent: unfinished };
+  const meant = await meantRestore(deps, request, startNew);
+  if (meant.status === "continued") {
+    await requireSameManifest(deps, meant.intent);
+    return meant;
   }
+  if (meant.status === "already_done") return { status: "already_done", report: meant.report };
 
-  const plan = await planRestore(deps, request);
-  const { manifest, sha256: manifestSha256 } = plan.stored;
-  await refuseConflicts(
-    deps,
-    plan.topics.map(({ target_topic }) => target_topic),
-  );
-  const finished = startNew
-    ? undefined
-    : await finishedRestore(deps, request.backup_id, sha256, manifest.generation);
-  if (finished !== undefined) return { status: "already_done", report: finished };
-
+  const { plan } = meant;
+  const { manifest, sha256 } = plan.stored;
   const nowMs = deps.clock.nowMs();
   const { findings, topics } = await preflight(deps.cluster, plan, request, nowMs);
   for (const finding of findings) logFinding(deps, finding);
@@ -57,8 +44,8 @@ export async function beginRestore(
     backup_id: request.backup_id,
     restore_id: newRunId(nowMs, deps.newId()),
     created_at: BigInt(nowMs),
-    request_sha256: sha256,
-    manifest: { generation: manifest.generation, sha256: manifestSha256 },
+    request_sha256: requestSha256(request),
+    manifest: { generation: manifest.generation, sha256 },
     target_cluster_id: deps.cluster.clusterId,
     window: request.window,
     include_offset_headers: plan.include_offset_headers || undefined,

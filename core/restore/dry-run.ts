@@ -3,10 +3,10 @@ import type { RestoreDeps } from "#core/restore/contract.ts";
 import type { RestoreIntent, TimeWindow, TopicPlan } from "#core/restore/documents.ts";
 import { estimateTopic, type PartitionEstimate } from "#core/restore/estimate.ts";
 import { errorsOf, type Finding } from "#core/restore/findings.ts";
-import { finishedRestore, refuseConflicts, restoreToContinue } from "#core/restore/identity.ts";
+import { meantRestore } from "#core/restore/identity.ts";
 import { type PlannedTopic, planRestore, type RestorePlan } from "#core/restore/plan.ts";
 import { preflight } from "#core/restore/preflight.ts";
-import { type RestoreRequest, requestSha256 } from "#core/restore/request.ts";
+import type { RestoreRequest } from "#core/restore/request.ts";
 
 export interface DryRunTopic {
   readonly source_topic: string;
@@ -32,34 +32,18 @@ export interface DryRun {
   readonly findings: readonly Finding[];
 }
 
-/** Throws what `planRestore` and `refuseConflicts` throw; errors of preflight are in the findings. */
+/** Throws what `meantRestore` throws; errors of preflight are in the findings. */
 export async function dryRunRestore(
   deps: RestoreDeps,
   request: RestoreRequest,
   startNew: boolean,
 ): Promise<DryRun> {
-  const sha256 = requestSha256(request);
-  const unfinished = startNew
-    ? undefined
-    : await restoreToContinue(deps, request.backup_id, sha256);
-  if (unfinished !== undefined) return continued(deps, request, unfinished);
-
-  const plan = await planRestore(deps, request);
-  await refuseConflicts(
-    deps,
-    plan.topics.map(({ target_topic }) => target_topic),
-  );
-  const { generation } = plan.stored.manifest;
-  const finished = startNew
-    ? undefined
-    : await finishedRestore(deps, request.backup_id, sha256, generation);
-  if (finished !== undefined) {
-    return describe(deps, plan, {
-      would: "already_done",
-      restore_id: finished.restore_id,
-      findings: finished.findings,
-      targets: [],
-    });
+  const meant = await meantRestore(deps, request, startNew);
+  if (meant.status === "continued") return continued(deps, request, meant.intent);
+  const { plan } = meant;
+  if (meant.status === "already_done") {
+    const { restore_id, findings } = meant.report;
+    return describe(deps, plan, { would: "already_done", restore_id, findings, targets: [] });
   }
   const checked = await preflight(deps.cluster, plan, request, deps.clock.nowMs());
   return describe(deps, plan, {

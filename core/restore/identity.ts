@@ -8,7 +8,9 @@ import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import type { RestoreIntent } from "#core/restore/documents.ts";
+import { planRestore, type RestorePlan } from "#core/restore/plan.ts";
 import type { RestoreReport } from "#core/restore/report.ts";
+import { type RestoreRequest, requestSha256 } from "#core/restore/request.ts";
 import { RestoreRecord, restoresOf } from "#core/restore/restore-record.ts";
 
 /** Requests under way at once, to the store or to the cluster. */
@@ -17,6 +19,37 @@ const concurrentRequests = 16;
 type Reading = Pick<RestoreDeps, "storage" | "catalog"> & {
   readonly cluster: Pick<Cluster, "clusterId">;
 };
+
+export type MeantRestore =
+  | { readonly status: "continued"; readonly intent: RestoreIntent }
+  | {
+      readonly status: "already_done";
+      readonly report: RestoreReport;
+      readonly plan: RestorePlan;
+    }
+  | { readonly status: "new"; readonly plan: RestorePlan };
+
+/**
+ * What the request means: the restore that it began once, the one that it finished, or a new one.
+ * Throws what `planRestore` throws, and BackupConflictError where another restore into one of the
+ * target topics is not finished. `startNew`: always a new one.
+ */
+export async function meantRestore(
+  deps: RestoreDeps,
+  request: RestoreRequest,
+  startNew: boolean,
+): Promise<MeantRestore> {
+  const { backup_id } = request;
+  const sha256 = requestSha256(request);
+  const unfinished = startNew ? undefined : await restoreToContinue(deps, backup_id, sha256);
+  if (unfinished !== undefined) return { status: "continued", intent: unfinished };
+  const plan = await planRestore(deps, request);
+  const targets = plan.topics.map(({ target_topic }) => target_topic);
+  await refuseConflicts(deps, targets);
+  const { generation } = plan.stored.manifest;
+  const report = startNew ? undefined : await finishedRestore(deps, backup_id, sha256, generation);
+  return report === undefined ? { status: "new", plan } : { status: "already_done", report, plan };
+}
 
 /** A restore's intent, unless it is finished or given up. */
 async function unfinishedIntent(record: RestoreRecord): Promise<RestoreIntent | undefined> {
@@ -52,10 +85,7 @@ export async function restoreToContinue(
  * of: a second one would take the first one's settings for the topic's own. Throws
  * BackupConflictError with the restore's id.
  */
-export async function refuseConflicts(
-  deps: Reading,
-  targetTopics: readonly string[],
-): Promise<void> {
+export async function refuseConflicts(deps: Reading, targetTopics: readonly string[]): Promise<void> {
   const wanted = new Set(targetTopics);
   for await (const backupId of deps.catalog.listBackups()) {
     for (const intent of await unfinishedRestores(deps, backupId)) {
