@@ -48,7 +48,7 @@ export async function beginRestore(
     manifest: { generation: manifest.generation, sha256 },
     target_cluster_id: deps.cluster.clusterId,
     window: request.window,
-    include_offset_headers: plan.include_offset_headers || undefined,
+    ...(plan.include_offset_headers && { include_offset_headers: true }),
     topics: [...topics],
     findings: [...findings],
   };

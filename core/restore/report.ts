@@ -95,7 +95,7 @@ export function makeReport(
     manifest: intent.manifest,
     target_cluster_id: intent.target_cluster_id,
     window: intent.window,
-    include_offset_headers: intent.include_offset_headers,
+    ...(intent.include_offset_headers && { include_offset_headers: true }),
     started_at: intent.created_at,
     ...run,
     partition_count: topics.reduce((sum, { partitions }) => sum + partitions.length, 0),
