@@ -16,7 +16,7 @@ import {
   type SnapshotGroup,
 } from "#core/offsets/contract.ts";
 import { isGroupGlob, selectGroups } from "#core/offsets/select-groups.ts";
-import { partitionName, partitionNamed } from "#core/offsets/topic-partition.ts";
+import { byPlace, partitionName, partitionNamed } from "#core/offsets/topic-partition.ts";
 import { newRunId } from "#core/run-id.ts";
 import type { Clock, Logger, NewId } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -97,7 +97,7 @@ async function storeSnapshot(
     if (description === undefined) continue;
     const { type, state } = description;
     if (state === "Dead") logger.warn("the consumer group does not exist", { group });
-    const partitions = offsets.map((at) => {
+    const partitions = offsets.toSorted(byPlace).map((at) => {
       const { offset, metadata, leaderEpoch } = at;
       const epoch = leaderEpoch < 0 ? {} : { leader_epoch: leaderEpoch };
       return [partitionName(at), { offset, metadata, ...epoch }] as const;
