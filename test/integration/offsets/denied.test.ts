@@ -1,5 +1,6 @@
 /** What credentials that may not do all of it, and groups of other types, make of snapshots. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ClusterDocument } from "#core/catalog/manifest.ts";
 import { isBackupError } from "#core/errors.ts";
 import type { Cluster, NewOffset } from "#core/kafka/cluster.ts";
 import { rollbackOffsets } from "#core/offsets/rollback.ts";
@@ -8,7 +9,7 @@ import { silentLogger } from "#core/runtime.ts";
 import { openMemory } from "#core/storage/memory.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { collect } from "#test/support/collect.ts";
-import { noDeadline } from "#test/support/engine.ts";
+import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
 import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
 import { holdGroups } from "#test/support/members.ts";
@@ -36,6 +37,14 @@ function depsOf(cluster: Cluster) {
 
 const messages = (results: Awaited<ReturnType<Cluster["commitOffsets"]>>) =>
   results.map(({ error }) => (isBackupError(error, "AccessDeniedError") ? error.message : error));
+
+/** Of the backup's only run. */
+async function clusterDocumentOf({ catalog, backupId }: TestEngine): Promise<ClusterDocument> {
+  const { manifest } = (await catalog.latestManifest(backupId))!;
+  const [entry] = await collect(catalog.runsOf(manifest));
+  const { cluster } = await catalog.readRunDocument(backupId, entry!.run);
+  return catalog.readClusterDocument(backupId, cluster);
+}
 
 describe("the right that is missing is named:", () => {
   const group = randomName("group");
@@ -124,6 +133,10 @@ test("K8: a list of groups says whether the credentials may see all of them", as
   expect(partial.groups.map(({ group }) => group)).not.toContain(hidden);
   const snapshot = await takeSnapshot(depsOf(keeper), { groups: { all: true }, description: "" });
   expect(snapshot).toMatchObject({ all_groups: true, groups_complete: false });
+  await kafka.grant(["--topic", topic], "Read", "DescribeConfigs");
+  const engine = testEngine(keeper);
+  expect(await engine.backup([topic])).toMatchObject({ status: "done" });
+  expect(await clusterDocumentOf(engine)).toMatchObject({ groups_complete: false });
   await kafka.grant(["--cluster"], "Describe");
   const whole = await keeper.committedOffsets();
   expect(whole.complete).toBe(true);
