@@ -10,7 +10,7 @@ import { refuseMembers } from "#core/offsets/change-groups.ts";
 import { type KnownGroupPositions, readPositions } from "#core/offsets/positions.ts";
 import { isGroupGlob } from "#core/offsets/select-groups.ts";
 import { takeSnapshotOf } from "#core/offsets/snapshot.ts";
-import { finishedRestore, refuseConflicts, restoreToContinue } from "#core/restore/identity.ts";
+import { meantRestore } from "#core/restore/identity.ts";
 import { planRestore, type RestorePlan } from "#core/restore/plan.ts";
 import { preflight, refuseErrors } from "#core/restore/preflight.ts";
 import { requestSha256 } from "#core/restore/request.ts";
@@ -127,30 +127,21 @@ async function planOf(
   { restore, strategy }: ThreePhaseRequest,
   startNew: boolean,
 ): Promise<PlannedRestore> {
-  const { backup_id } = restore;
-  const sha256 = requestSha256(restore);
-  const unfinished = startNew ? undefined : await restoreToContinue(deps, backup_id, sha256);
-  if (unfinished !== undefined) {
-    const { generation } = unfinished.manifest;
+  const meant = await meantRestore(deps, restore, startNew);
+  if (meant.status === "continued") {
+    const { generation } = meant.intent.manifest;
     const plan = await planRestore(deps, { ...restore, generation });
-    refuseWithoutHeaders(strategy, unfinished.include_offset_headers ?? false);
+    refuseWithoutHeaders(strategy, meant.intent.include_offset_headers ?? false);
     return { plan, finishedRestoreId: undefined };
   }
-  const plan = await planRestore(deps, restore);
+  const { plan } = meant;
   refuseWithoutHeaders(strategy, plan.include_offset_headers);
-  await refuseConflicts(
-    deps,
-    plan.topics.map(({ target_topic }) => target_topic),
-  );
-  const { generation } = plan.stored.manifest;
-  const finished = startNew
-    ? undefined
-    : await finishedRestore(deps, backup_id, sha256, generation);
-  if (finished === undefined) {
-    const { findings } = await preflight(deps.cluster, plan, restore, deps.clock.nowMs());
-    refuseErrors(findings);
+  if (meant.status === "already_done") {
+    return { plan, finishedRestoreId: meant.report.restore_id };
   }
-  return { plan, finishedRestoreId: finished?.restore_id };
+  const { findings } = await preflight(deps.cluster, plan, restore, deps.clock.nowMs());
+  refuseErrors(findings);
+  return { plan, finishedRestoreId: undefined };
 }
 
 /** Headers that producers or another tool wrote tell the offsets of another log. */

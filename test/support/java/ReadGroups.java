@@ -18,9 +18,9 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 /**
  * Applications that read topics as members of consumer groups, commit and leave.
  *
- *   ReadGroups BOOTSTRAP classic|consumer earliest|none TOPIC,TOPIC... GROUP=COUNT...
+ *   ReadGroups BOOTSTRAP earliest|none TOPIC,TOPIC... classic:GROUP=COUNT|consumer:GROUP=COUNT...
  *
- * Each group has one member. It reads at most COUNT records of each partition, or with `end` all
+ * Each group has one member, of the classic protocol or of KIP-848. It reads at most COUNT records of each partition, or with `end` all
  * that there are, under read_committed, and commits what is behind the last one, with the group's
  * name as metadata. With `none` a partition without a committed offset is an error. Prints a line
  * for each record, in the order of groups: group, topic, partition, offset, value, tab-separated.
@@ -30,15 +30,16 @@ public class ReadGroups {
   private static final int CONCURRENT_GROUPS = 10;
 
   public static void main(String[] args) throws Exception {
-    List<String> topics = List.of(args[3].split(","));
+    List<String> topics = List.of(args[2].split(","));
     ExecutorService threads = Executors.newFixedThreadPool(CONCURRENT_GROUPS);
     List<Future<String>> lines = new ArrayList<>();
-    for (String argument : List.of(args).subList(4, args.length)) {
+    for (String argument : List.of(args).subList(3, args.length)) {
+      String protocol = argument.substring(0, argument.indexOf(':'));
       int at = argument.lastIndexOf('=');
-      String group = argument.substring(0, at);
+      String group = argument.substring(protocol.length() + 1, at);
       String count = argument.substring(at + 1);
       long limit = count.equals("end") ? Long.MAX_VALUE : Long.parseLong(count);
-      Callable<String> read = () -> read(properties(args, group), group, topics, limit);
+      Callable<String> read = () -> read(properties(args, protocol, group), group, topics, limit);
       lines.add(threads.submit(read));
     }
     for (Future<String> each : lines) System.out.print(each.get());
@@ -46,11 +47,11 @@ public class ReadGroups {
     threads.shutdown();
   }
 
-  private static Properties properties(String[] args, String group) {
+  private static Properties properties(String[] args, String protocol, String group) {
     Properties properties = new Properties();
     properties.put("bootstrap.servers", args[0]);
-    properties.put("group.protocol", args[1]);
-    properties.put("auto.offset.reset", args[2]);
+    properties.put("group.protocol", protocol);
+    properties.put("auto.offset.reset", args[1]);
     properties.put("group.id", group);
     properties.put("isolation.level", "read_committed");
     properties.put("enable.auto.commit", "false");
