@@ -1,5 +1,4 @@
 /** A restore that also sets consumer groups' offsets, as `restore` and `three-phase-restore` run it. */
-import { backupRequestOf } from "#cli/commands/backup.ts";
 import { openRestoreDeps, restoreOptionsOf, restoreRequestOf } from "#cli/restore-options.ts";
 import { connectTo } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
@@ -61,6 +60,7 @@ async function threePhaseRequestOf(
   groups: GroupSelection,
 ): Promise<ThreePhaseRequest> {
   const { backupFirstOf } = await import("#core/config/schema.ts");
+  const { backupRequestOf } = await import("#core/backup/request.ts");
   const backup = backupFirstOf(config);
   const { consumer_group_strategy: strategy, offset_source } = config.restore;
   return {

@@ -13,8 +13,8 @@ import {
   ratioText,
   timeText,
 } from "#cli/text.ts";
-import type { BackupRequest, BackupResult } from "#core/backup/contract.ts";
-import type { BackupConfig } from "#core/config/schema.ts";
+import type { BackupResult } from "#core/backup/contract.ts";
+import { backupRequestOf } from "#core/backup/request.ts";
 import { exitCodes } from "#core/errors.ts";
 
 export const configure: Configure = (command, context) => {
@@ -41,23 +41,6 @@ export const configure: Configure = (command, context) => {
     return result.status === "done" ? exitCodes.done : exitCodes.doneWithGaps;
   });
 };
-
-export function backupRequestOf({ backup_id, source, backup }: BackupConfig): BackupRequest {
-  const { compression, compression_level, recompress, segment_max_bytes } = backup;
-  return {
-    backup_id,
-    topics: source.topics,
-    segments: {
-      compression,
-      ...(compression_level !== undefined && { compression_level }),
-      recompress,
-      segment_max_bytes,
-      checkpoint_interval_ms: backup.checkpoint_interval_secs * 1000,
-    },
-    max_concurrent_partitions: backup.max_concurrent_partitions,
-    include_offset_headers: backup.include_offset_headers,
-  };
-}
 
 /** The broker's default transaction.max.timeout.ms: an older transaction has lost its producer. */
 const transactionAgeMsMax = 15 * 60 * 1000;

@@ -28,6 +28,8 @@ export interface FinishBackupRequest {
   readonly lease_token: number;
 }
 
+export type FinishDeps = Pick<BackupDeps, "catalog" | "clock">;
+
 export interface FinishedBackup {
   readonly stored: StoredManifest;
   readonly entry: RunEntry;
@@ -47,13 +49,13 @@ interface PartitionParts {
  * BackupConflictError when another run committed in between.
  */
 export async function finishBackup(
-  deps: BackupDeps,
+  deps: FinishDeps,
   request: FinishBackupRequest,
 ): Promise<FinishedBackup> {
   const { catalog } = deps;
   const { plan } = request;
   const base = await baseManifest(deps, plan);
-  const committed = await alreadyCommitted(deps, plan);
+  const committed = await committedRun(deps, plan);
   if (committed !== undefined) {
     return { ...committed, gaps: gapsAdded(base, committed.stored.manifest) };
   }
@@ -82,19 +84,19 @@ function restoreDefaults({ include_offset_headers }: BackupPlan): Partial<Manife
   return include_offset_headers === true ? { restore_defaults: { include_offset_headers } } : {};
 }
 
-/** The answer of an earlier call may have been lost. */
-async function alreadyCommitted(
-  { catalog }: BackupDeps,
-  plan: BackupPlan,
+/** A run whose commit is the newest: the answer of an earlier call may have been lost. */
+export async function committedRun(
+  { catalog }: FinishDeps,
+  run: Pick<BackupPlan, "backup_id" | "run_id" | "state_id">,
 ): Promise<Omit<FinishedBackup, "gaps"> | undefined> {
-  const stored = await catalog.latestManifest(plan.backup_id);
+  const stored = await catalog.latestManifest(run.backup_id);
   const entry = stored?.manifest.runs.at(-1);
-  if (stored === undefined || entry?.run_id !== plan.run_id) return undefined;
-  await catalog.closeRun(plan.backup_id, plan.state_id);
+  if (stored === undefined || entry?.run_id !== run.run_id) return undefined;
+  await catalog.closeRun(run.backup_id, run.state_id);
   return { stored, entry };
 }
 
-async function baseManifest(deps: BackupDeps, plan: BackupPlan): Promise<Manifest | undefined> {
+async function baseManifest(deps: FinishDeps, plan: BackupPlan): Promise<Manifest | undefined> {
   if (plan.base.generation === 0) return undefined;
   const { manifest, sha256 } = await deps.catalog.readManifest(
     plan.backup_id,
@@ -127,7 +129,7 @@ function topicsOfRun({ left_behind, cluster }: BackupPlan): TopicOfRun[] {
   return [...gone, ...present];
 }
 
-async function readParts(deps: BackupDeps, plan: BackupPlan): Promise<PartitionParts[]> {
+async function readParts(deps: FinishDeps, plan: BackupPlan): Promise<PartitionParts[]> {
   const limit = pLimit(concurrentReads);
   const partitions = topicsOfRun(plan).flatMap(({ topic, partitions }) =>
     partitions.map((partition) => ({ topic: topic.name, partition })),
@@ -143,7 +145,7 @@ async function readParts(deps: BackupDeps, plan: BackupPlan): Promise<PartitionP
 }
 
 async function writeRun(
-  { catalog, clock }: BackupDeps,
+  { catalog, clock }: FinishDeps,
   { plan, lease_token }: FinishBackupRequest,
   parts: readonly PartitionParts[],
 ): Promise<RunEntry> {

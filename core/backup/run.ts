@@ -13,13 +13,10 @@ import type {
 import { type FinishedBackup, finishBackup } from "#core/backup/finish.ts";
 import { backupPartition } from "#core/backup/partition.ts";
 import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
+import { throwIfWorthless } from "#core/backup/worth.ts";
 import { withLease } from "#core/catalog/with-lease.ts";
-import { BackupError, isRetryable } from "#core/errors.ts";
-import {
-  failedPartition,
-  type PartitionFailure,
-  throwIfNothingWorked,
-} from "#core/partition-failure.ts";
+import { BackupError } from "#core/errors.ts";
+import { failedPartition, type PartitionFailure } from "#core/partition-failure.ts";
 import type { Deadline } from "#core/runtime.ts";
 import { checkBackupId } from "#core/storage/keys.ts";
 
@@ -43,32 +40,12 @@ export async function runBackup(
       ...(await backupPartitions(deps, request, planned.plan, deadline)),
     ];
     if (deadline.passed()) throw interrupted(request.backup_id, planned.plan, deadline);
-    const partitions = planned.plan.partitions.length + planned.failed.length;
-    if (failed.length === partitions && !(await hasArchived(deps, planned.plan, failed))) {
-      throwIfNothingWorked(failed, partitions);
-    }
+    await throwIfWorthless(deps, planned.plan, planned.failed.length, failed);
     await lease.renew();
     const committed = await finishBackup(deps, { plan: planned.plan, lease_token: lease.token });
     const durationMs = deps.clock.monotonicMs() - startedAtMs;
     return resultOf(planned, failed, committed, durationMs);
   });
-}
-
-/**
- * What stands before a bad place is worth a manifest, also where every partition has one. Where
- * repeating may help, the run stays open instead, to be continued.
- */
-async function hasArchived(
-  { catalog }: BackupDeps,
-  { backup_id: backupId, state_id: runId }: BackupPlan,
-  failed: readonly PartitionFailure[],
-): Promise<boolean> {
-  for (const { topic, partition, cause } of failed) {
-    if (isRetryable(cause)) continue;
-    const parts = await catalog.checkpoints({ backupId, runId, topic, partition });
-    if (parts.some(({ segments }) => segments.length > 0)) return true;
-  }
-  return false;
 }
 
 async function backupPartitions(
