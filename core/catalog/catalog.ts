@@ -13,6 +13,8 @@ import type {
   RunList,
 } from "#core/catalog/manifest.ts";
 import type { Checkpoint, OpenRun } from "#core/catalog/run-state.ts";
+import type { ManifestSummary } from "#core/catalog/summary.ts";
+import type { BackupError } from "#core/errors.ts";
 
 export interface StoredManifest {
   readonly manifest: Manifest;
@@ -20,9 +22,18 @@ export interface StoredManifest {
   readonly sha256: string;
 }
 
+export interface CataloguedBackup {
+  readonly backup_id: string;
+  /** Undefined before the first commit; the error of a newest manifest that cannot be read. */
+  readonly summary: ManifestSummary | BackupError | undefined;
+}
+
 export interface Catalog {
   /** Ids of all backups, ascending. */
   listBackups(): AsyncIterable<string>;
+
+  /** The same with what their newest manifests say; a damaged backup hides no other. */
+  summaries(): AsyncIterable<CataloguedBackup>;
 
   /** The newest committed manifest, or undefined when the backup has none. */
   latestManifest(backupId: string): Promise<StoredManifest | undefined>;

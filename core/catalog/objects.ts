@@ -1,5 +1,5 @@
 /** The catalogue in the bucket alone, beside the data that it describes. */
-import type { Catalog } from "#core/catalog/catalog.ts";
+import type { Catalog, CataloguedBackup } from "#core/catalog/catalog.ts";
 import { appendCheckpoint, checkpoints } from "#core/catalog/checkpoints.ts";
 import { acquireLease, continueLease } from "#core/catalog/lease.ts";
 import { commitManifest, latestManifest, readManifest, runsOf } from "#core/catalog/manifests.ts";
@@ -12,6 +12,7 @@ import {
   writeRunDocument,
   writeRunList,
 } from "#core/catalog/run-documents.ts";
+import { summaryOf } from "#core/catalog/summary.ts";
 import { isBackupError } from "#core/errors.ts";
 import type { Clock, NewId } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -34,6 +35,7 @@ export function openObjectCatalog(deps: ObjectCatalogDeps): Catalog {
   const { storage } = deps;
   return {
     listBackups: () => listBackups(storage),
+    summaries: () => summaries(storage),
     latestManifest: (backupId) => latestManifest(storage, backupId),
     readManifest: (backupId, generation) => readManifest(storage, backupId, generation),
     commitManifest: (manifest) => commitManifest(storage, manifest),
@@ -63,6 +65,25 @@ async function* listBackups(storage: StorageBackend): AsyncGenerator<string> {
   for await (const id of storage.listFolders("")) ids.push(id);
   for (const id of ids.sort(compareKeys)) {
     if (isBackupId(id) && (await holdsBackup(storage, id))) yield id;
+  }
+}
+
+async function* summaries(storage: StorageBackend): AsyncGenerator<CataloguedBackup> {
+  for await (const backup_id of listBackups(storage)) {
+    yield { backup_id, summary: await summaryIn(storage, backup_id) };
+  }
+}
+
+export async function summaryIn(
+  storage: StorageBackend,
+  backupId: string,
+): Promise<CataloguedBackup["summary"]> {
+  try {
+    const stored = await latestManifest(storage, backupId);
+    return stored && summaryOf(stored.manifest);
+  } catch (error) {
+    if (isBackupError(error, "CorruptManifestError", "UnsupportedFormatVersionError")) return error;
+    throw error;
   }
 }
 

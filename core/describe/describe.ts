@@ -9,8 +9,8 @@ import type {
   TopicState,
   Totals,
 } from "#core/catalog/manifest.ts";
+import { plannedBetween, runCountOf } from "#core/catalog/summary.ts";
 import { sumOfDropped, sumOfTotals } from "#core/catalog/totals.ts";
-import { plannedBetween, runCountOf } from "#core/describe/list.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Deadline } from "#core/runtime.ts";
 

@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import type { Manifest, RunList } from "#core/catalog/manifest.ts";
+import { runCountOf } from "#core/catalog/summary.ts";
 import { addSegment, noTotals } from "#core/catalog/totals.ts";
-import { runCountOf } from "#core/describe/list.ts";
 import type { Deadline } from "#core/runtime.ts";
 import { inBackup } from "#core/storage/keys.ts";
 import {
