@@ -43,10 +43,7 @@ export async function committedOffsets(
   session: Session,
   groups?: readonly string[],
 ): Promise<CommittedOffsets> {
-  await session.retrying(() => session.refresh([]));
-  const lists = await Promise.all(session.nodes().map((address) => listOn(session, address)));
-  // A group that moves between two answers may be in both lists.
-  const listed = new Map(lists.flat().map((entry) => [entry.group, entry]));
+  const listed = await session.retrying(() => listEverywhere(session, groups === undefined));
   const asked = groups === undefined ? [...listed.keys()] : [...new Set(groups)];
   asked.sort((one, other) => (one < other ? -1 : 1));
   // One that is not listed does not exist, or may not be seen: its coordinator says which.
@@ -58,6 +55,44 @@ export async function committedOffsets(
     failed: results.filter((result) => "reason" in result),
     complete: groups !== undefined || (await seesEveryGroup(session)),
   };
+}
+
+const offsetsTopic = "__consumer_offsets";
+
+/**
+ * Of every group, where it is listed. Groups of a part of `__consumer_offsets` that has no leader,
+ * or gets another one meanwhile, may be in no broker's list: BrokerUnavailableError, where all are
+ * wanted.
+ */
+async function listEverywhere(
+  session: Session,
+  allWanted: boolean,
+): Promise<Map<string, ListedGroup>> {
+  if (!allWanted) await session.refresh([]);
+  const before = allWanted ? await coordinatorsNow(session) : "";
+  const lists = await Promise.all(session.nodes().map((address) => listOn(session, address)));
+  if (allWanted && (await coordinatorsNow(session)) !== before) {
+    throw new BackupError(
+      "BrokerUnavailableError",
+      `the leaders of ${offsetsTopic} changed while groups were listed`,
+    );
+  }
+  // A group that moves between two answers may be in both lists.
+  return new Map(lists.flat().map((entry) => [entry.group, entry]));
+}
+
+/** Leader and epoch of each part of the groups, as one text; of no part where none may be seen. */
+async function coordinatorsNow(session: Session): Promise<string> {
+  const { topics } = await session.refresh([offsetsTopic]);
+  const parts = topics.flatMap(({ partitions }) => partitions);
+  const leaderless = parts.find(({ leader }) => leader < 0);
+  if (leaderless === undefined) {
+    return parts.map(({ leader, leaderEpoch }) => `${leader}@${leaderEpoch}`).join(" ");
+  }
+  throw new BackupError(
+    "BrokerUnavailableError",
+    `groups cannot all be listed: ${offsetsTopic}-${leaderless.partition} has no leader`,
+  );
 }
 
 function listOn(session: Session, coordinator: BrokerAddress): Promise<ListedGroup[]> {

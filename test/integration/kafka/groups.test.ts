@@ -46,7 +46,7 @@ describe("committed offsets", () => {
     expect(await positionsOf(group)).toEqual([offsets[1]]);
   });
 
-  test("of a group that does not exist are none, and removing them is done", async () => {
+  test("C4: of a group that does not exist are none, and removing them again is done", async () => {
     const group = randomName("absent");
     expect(await positionsOf(group)).toEqual([]);
     const place = { topic, partition: 0 };
