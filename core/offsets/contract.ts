@@ -53,6 +53,11 @@ export const offsetSnapshot = z.object({
    * groups that they may not describe, without a word.
    */
   groups_complete: z.boolean().default(true),
+  /**
+   * True for one that a command took before it changed the groups, to undo that. It is no position
+   * to translate unless it is named: a reset that is repeated would start from its own undoing.
+   */
+  safety: z.boolean().optional(),
   /** The ids of the topics in `consumer_groups` that existed. */
   topics: recordOf(z.object({ topic_id: z.string() })),
   /** Groups that were asked for and could not be read. */

@@ -40,7 +40,7 @@ interface Reading {
   readonly catalog: Catalog;
 }
 
-/** Every backup run and every snapshot of the backup's cluster, newest first. */
+/** Every backup run and every snapshot of the backup's cluster but safety ones, newest first. */
 export async function knownMoments(
   { storage, catalog }: Reading,
   manifest: Manifest,
@@ -63,7 +63,7 @@ export async function knownMoments(
     moments.push({ from: `run ${run_id}`, read_at: planned_at, read });
   }
   for await (const snapshot of listSnapshots(storage)) {
-    if (snapshot.cluster_id !== cluster_id) continue;
+    if (snapshot.cluster_id !== cluster_id || snapshot.safety === true) continue;
     // All but the id and the time is let go, and read again when it is wanted.
     const { snapshot_id } = snapshot;
     const read = async () => ofSnapshot(await readSnapshot(storage, snapshot_id));

@@ -2,6 +2,7 @@
  * What a finished restore left of each partition: where its records are in the target, and the
  * offset map that leads there.
  */
+import pLimit from "p-limit";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { corrupt, parseState, readReferenced } from "#core/catalog/documents.ts";
 import type { Gap, LineageState, Manifest } from "#core/catalog/manifest.ts";
@@ -66,6 +67,9 @@ interface FindDeps {
   readonly cluster?: Pick<Cluster, "clusterId" | "describeTopics">;
 }
 
+/** Reports read at a time. */
+const concurrentReads = 16;
+
 /** `topic-partition` of the source, as snapshots write it. */
 export function sourceKey(
   at: Pick<RestoredPartition, "source_topic" | "source_partition">,
@@ -95,9 +99,13 @@ export async function newestRestore(
   backupId: string,
 ): Promise<FoundRestore | undefined> {
   const records = await restoresOf(deps.storage, checkBackupId(backupId));
-  for (const record of records.reverse()) {
-    const report = await record.report();
-    if (report === undefined || isElsewhere(deps, report)) continue;
+  const limit = pLimit(concurrentReads);
+  const reports = await Promise.all(records.map((record) => limit(() => record.report())));
+  const finished = reports
+    .filter((report) => report !== undefined)
+    .filter((report) => !isElsewhere(deps, report))
+    .sort((a, b) => Number(b.finished_at - a.finished_at));
+  for (const report of finished) {
     const gone = await goneTopics(deps, report);
     if (gone.length < report.topics.length) return foundRestore(deps, report, gone);
   }

@@ -46,14 +46,14 @@ export async function takeSnapshot(
   return storeSnapshot(deps, committed, { description, isAll });
 }
 
-/** The same of groups by their bare names, none of which is a pattern. */
+/** A safety snapshot, before the groups are changed; by bare names, none of which is a pattern. */
 export async function takeSnapshotOf(
   deps: SnapshotDeps,
   groups: readonly string[],
   description: string,
 ): Promise<OffsetSnapshot> {
   const committed = await deps.cluster.committedOffsets(groups);
-  return storeSnapshot(deps, committed, { description, isAll: false });
+  return storeSnapshot(deps, committed, { description, isAll: false, isSafety: true });
 }
 
 /** The groups that names and patterns mean; every group is listed where there is a pattern. */
@@ -76,10 +76,16 @@ async function named(
   };
 }
 
+interface SnapshotKind {
+  readonly description: string;
+  readonly isAll: boolean;
+  readonly isSafety?: boolean;
+}
+
 async function storeSnapshot(
   deps: SnapshotDeps,
   committed: CommittedOffsets,
-  { description, isAll }: { description: string; isAll: boolean },
+  { description, isAll, isSafety = false }: SnapshotKind,
 ): Promise<OffsetSnapshot> {
   const { cluster, storage, clock, logger } = deps;
   const readAtMs = clock.nowMs();
@@ -114,6 +120,7 @@ async function storeSnapshot(
     cluster_id: cluster.clusterId,
     all_groups: isAll,
     groups_complete: committed.complete,
+    ...(isSafety && { safety: true }),
     topics: await topicIds(cluster, [...topics]),
     unread_groups: failed.map(({ group, reason }) => ({ group, reason })),
   };

@@ -160,6 +160,7 @@ export interface KnownRestore {
     /** The runs of each part of the map, a checkpoint after each. */
     readonly map: readonly (readonly OffsetRun[])[];
   }[];
+  readonly finishedAt?: bigint;
   /** Leaves it without a report. */
   readonly isUnfinished?: boolean;
 }
@@ -190,7 +191,8 @@ export async function storeRestore(
     sent: { bytes: 0, raw: 0, encoded: 0 },
     partitions: results,
   };
-  await record.writeReport({ ...reportOf(intent), topics: [topic] });
+  const { finishedAt: finished_at = plannedAt } = restore;
+  await record.writeReport({ ...reportOf(intent), finished_at, topics: [topic] });
   return { restoreId, results };
 }
 

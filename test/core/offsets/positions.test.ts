@@ -71,6 +71,17 @@ describe("offset sources", () => {
     expect(await found(backup)).toEqual(["audit 6 run run-2", "billing 40 snapshot snapshot-1"]);
   });
 
+  test("latest: a safety snapshot counts only by its name", async () => {
+    const backup = await threeRuns();
+    const created_at = new Date(Number(timeOfRun(3))).toISOString();
+    const fields = { created_at, safety: true };
+    await storeSnapshot(backup, "snapshot-1", { billing: { "orders-0": 40n } }, fields);
+    const groups = { groups: ["billing"] };
+    expect(await found(backup, { groups })).toEqual(["billing 30 run run-2"]);
+    const source = "snapshot:snapshot-1";
+    expect(await found(backup, { source })).toEqual(["billing 40 snapshot snapshot-1"]);
+  });
+
   test("at-window-end: the newest at or before it, by default with a window's end", async () => {
     const backup = await threeRuns();
     expect(await found(backup, { windowEnd: timeOfRun(1) })).toEqual([

@@ -29,11 +29,15 @@ function clusterWith(ids: Readonly<Record<string, string>>, clusterId = targetCl
   };
 }
 
+/** Ids begin with the second of the start: what comes after says nothing. */
+const older = "20260101T000000Z-b";
+const newer = "20260101T000000Z-a";
+
 async function twoRestores(): Promise<KnownBackup> {
   const backup = await knownBackup([{ groups: {} }]);
   const common = { targetTopic: "restored", partitions: oneRecord };
-  await storeRestore(backup, { ...common, restoreId: "20260101T000000Z-a", targetTopicId: "old" });
-  await storeRestore(backup, { ...common, restoreId: "20260102T000000Z-b", targetTopicId: "new" });
+  await storeRestore(backup, { ...common, restoreId: older, targetTopicId: "old", finishedAt: 1n });
+  await storeRestore(backup, { ...common, restoreId: newer, targetTopicId: "new", finishedAt: 2n });
   return backup;
 }
 
@@ -44,8 +48,8 @@ describe("which restore is meant", () => {
       const cluster = clusterWith({ restored: topicId });
       return (await findRestore({ ...backup, cluster }, backupId)).report.restore_id;
     };
-    expect(await idWith("new")).toBe("20260102T000000Z-b");
-    expect(await idWith("old")).toBe("20260101T000000Z-a");
+    expect(await idWith("new")).toBe(newer);
+    expect(await idWith("old")).toBe(older);
     await expect(idWith("another")).rejects.toMatchObject({
       name: "BackupNotFoundError",
       message: expect.stringContaining("no finished restore into cluster"),
@@ -54,9 +58,9 @@ describe("which restore is meant", () => {
 
   test("without a cluster the newest finished one", async () => {
     const backup = await twoRestores();
-    const unfinished = { restoreId: "20260103T000000Z-c", isUnfinished: true };
+    const unfinished = { restoreId: "20260101T000000Z-c", isUnfinished: true };
     await storeRestore(backup, { ...unfinished, partitions: oneRecord });
-    expect((await findRestore(backup, backupId)).report.restore_id).toBe("20260102T000000Z-b");
+    expect((await findRestore(backup, backupId)).report.restore_id).toBe(newer);
   });
 
   test("one into another cluster does not count, and is refused by name", async () => {
@@ -65,7 +69,7 @@ describe("which restore is meant", () => {
     await expect(findRestore(deps, backupId)).rejects.toMatchObject({
       name: "BackupNotFoundError",
     });
-    await expect(findRestore(deps, backupId, "20260102T000000Z-b")).rejects.toMatchObject({
+    await expect(findRestore(deps, backupId, newer)).rejects.toMatchObject({
       name: "InvalidRequestError",
       message: expect.stringContaining(targetClusterId),
     });
@@ -81,8 +85,8 @@ describe("which restore is meant", () => {
       message: expect.stringContaining("not finished"),
     });
     await expect(find("none")).rejects.toMatchObject({ name: "BackupNotFoundError" });
-    await expect(find("20260101T000000Z-a")).rejects.toMatchObject({ name: "TopicChangedError" });
-    expect((await find("20260102T000000Z-b")).partitions).toMatchObject([
+    await expect(find(older)).rejects.toMatchObject({ name: "TopicChangedError" });
+    expect((await find(newer)).partitions).toMatchObject([
       { source_topic_id: topicId, target_topic_id: "new", target_topic: "restored" },
     ]);
   });
