@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { lastOffsetOf, readBatchHeader } from "#core/kafka/record-batch.ts";
 import { archivedRecords, newestManifest } from "#core/offsets/archived-records.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
 import {
   anyOptions,
   anySource,
@@ -11,7 +12,11 @@ import {
   wantedRecords,
 } from "#test/core/restore/source-model.ts";
 import { collect } from "#test/support/collect.ts";
-import { type SyntheticBackup, syntheticBackup } from "#test/support/synthetic-backup.ts";
+import {
+  type SyntheticBackup,
+  syntheticBackup,
+  syntheticBatches,
+} from "#test/support/synthetic-backup.ts";
 
 /** The batches in segments of at most `perSegment`, in runs of at most two segments. */
 async function backupOf(
@@ -52,7 +57,7 @@ function withinFirstRun(
   return { ...options, startOffset, gaps: options.gaps.filter(({ to }) => to <= end) };
 }
 
-test("R3: each position gets the first restored records at or after it, by reading few frames", async () => {
+test("R3: each position gets the first restored records at or after it", async () => {
   await fc.assert(
     fc.asyncProperty(
       anySource.filter((source) => source.length > 0),
@@ -87,6 +92,30 @@ test("R3: each position gets the first restored records at or after it, by readi
     ),
     { numRuns: 60 },
   );
+});
+
+test("of the segments that hold no wanted record nothing is read", async () => {
+  const backup = syntheticBackup();
+  const segments = [0n, 30n, 60n].map((base) => syntheticBatches(base, 10));
+  const { manifest } = await backup.addRun({ partitions: [{ segments }] });
+  const read: string[] = [];
+  const storage: StorageBackend = {
+    ...backup.storage,
+    getRange: (key, position, length) => {
+      read.push(key);
+      return backup.storage.getRange(key, position, length);
+    },
+  };
+  const from = { topic: "orders", partition: 0, lineage: 1, window: {}, to: 90n };
+  const offsetOf = ({ offset }: { offset: bigint }) => offset;
+  const found = await collect(
+    archivedRecords({ ...backup, storage }, manifest, from, [40n, 41n], 1, offsetOf),
+  );
+  expect(found.map(({ records }) => records)).toEqual([[40n], [41n]]);
+  expect(read).toEqual([
+    expect.stringMatching(/segment-0*30-.*\.index$/),
+    expect.stringMatching(/segment-0*30-.*\.zst$/),
+  ]);
 });
 
 test("a backup that is not there is named", async () => {

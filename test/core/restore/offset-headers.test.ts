@@ -122,7 +122,7 @@ describe("codecs", () => {
   });
 });
 
-describe("R6", () => {
+describe("R6: headers that make records too large:", () => {
   test("a batch that is too large with its headers is split", () => {
     const records = Array.from({ length: 20 }, () => ofValue(100));
     const source = encodeBatch(records, { codec: "none" });

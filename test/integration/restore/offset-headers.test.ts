@@ -91,7 +91,7 @@ test("a backup's wish holds for a restore that does not say otherwise", async ()
   expect(without!.map(({ content }) => content)).toEqual(source!.map(({ content }) => content));
 });
 
-describe("R6", () => {
+describe("R6: headers that make records too large:", () => {
   const record = (bytes: number): NewRecord => ({
     timestamp: BigInt(Date.now()),
     key: null,
