@@ -95,15 +95,13 @@ async function coordinatorsNow(session: Session): Promise<string> {
   );
 }
 
-function listOn(session: Session, coordinator: BrokerAddress): Promise<ListedGroup[]> {
-  return session.retrying(async () => {
-    const answer = await session.connections.call(coordinator, "admin", listGroups, undefined);
-    if (answer.errorCode !== 0) {
-      const what = `ListGroups on ${addressOf(coordinator)}`;
-      throw kafkaError({ code: answer.errorCode, what, needs: "Describe on the cluster" });
-    }
-    return answer.groups.map((group) => ({ ...group, coordinator }));
-  });
+async function listOn(session: Session, coordinator: BrokerAddress): Promise<ListedGroup[]> {
+  const answer = await session.connections.call(coordinator, "admin", listGroups, undefined);
+  if (answer.errorCode !== 0) {
+    const what = `ListGroups on ${addressOf(coordinator)}`;
+    throw kafkaError({ code: answer.errorCode, what, needs: "Describe on the cluster" });
+  }
+  return answer.groups.map((group) => ({ ...group, coordinator }));
 }
 
 /** Without Describe on the cluster, ListGroups leaves out what may not be described, silently. */
