@@ -16,8 +16,10 @@ export class HeaderRun {
   #found = new Map<bigint, HeaderRecord>();
   /** The positions below this index are answered. */
   #next = 0;
-  #first: HeaderRecord | undefined;
-  #last: HeaderRecord | undefined;
+  /** Of the run's first record and of its last; -1 before any. */
+  #firstOriginal = -1n;
+  #lastOriginal = -1n;
+  #lastTarget = -1n;
   /** Answers in earlier runs. */
   readonly #older = new Map<bigint, HeaderRecord>();
 
@@ -27,29 +29,30 @@ export class HeaderRun {
   }
 
   get isEmpty(): boolean {
-    return this.#last === undefined;
+    return this.#lastOriginal < 0n;
   }
 
   get isComplete(): boolean {
     return this.#next === this.#positions.length;
   }
 
+  /** The target's next record whose header names an offset. */
   add(original: bigint, target: bigint): void {
-    const record = { original, target };
-    if (this.#last === undefined || original <= this.#last.original) this.#begin(record);
-    this.#last = record;
+    if (this.isEmpty || original <= this.#lastOriginal) this.#begin(original);
+    this.#lastOriginal = original;
+    this.#lastTarget = target;
     for (; this.#next < this.#positions.length; this.#next++) {
       const position = this.#positions[this.#next]!;
       if (position > original) break;
-      this.#found.set(position, record);
+      this.#found.set(position, { original, target });
     }
   }
 
-  #begin(first: HeaderRecord): void {
+  #begin(firstOriginal: bigint): void {
     for (const [position, record] of this.#found) this.#older.set(position, record);
     this.#found = new Map();
     this.#next = 0;
-    this.#first = first;
+    this.#firstOriginal = firstOriginal;
   }
 
   /** The run's first record at or after the position. */
@@ -59,15 +62,12 @@ export class HeaderRun {
 
   /** The target offset after the run's last record. */
   get end(): bigint | undefined {
-    return this.#last === undefined ? undefined : this.#last.target + 1n;
+    return this.isEmpty ? undefined : this.#lastTarget + 1n;
   }
 
   /** What an earlier run has at or after the position and the newest one left out. */
   leftOut(position: bigint): HeaderRecord | undefined {
     const older = this.#older.get(position);
-    const first = this.#first;
-    return older !== undefined && first !== undefined && older.original < first.original
-      ? older
-      : undefined;
+    return older !== undefined && older.original < this.#firstOriginal ? older : undefined;
   }
 }

@@ -65,6 +65,7 @@ const offsetKey = Buffer.from(originalOffsetHeader);
  * another length, or with a negative number, is somebody else's and passed over.
  */
 export function originalOffsetOf(record: RecordCursor): bigint | undefined {
+  if (record.headerCount === 0) return undefined;
   const { body, firstHeaderStart, tailEnd } = record;
   const reader = new VarintReader(body, firstHeaderStart, tailEnd);
   let found: bigint | undefined;

@@ -131,7 +131,11 @@ export class OutputBatches {
       "RecordTooLargeError",
       `${at.topic}-${at.partition}: the record at offset ${this.#sources[0]?.offset} makes a batch ` +
         `of ${batch.length} bytes${withHeaders}; the target's max.message.bytes is ${maxMessageBytes}`,
-      { hint: `Set max.message.bytes of the target topic to at least ${batch.length}.` },
+      {
+        hint:
+          `Set max.message.bytes of the target topic to at least ${batch.length}` +
+          `${withHeaders === "" ? "" : ", or restore without include_offset_headers"}.`,
+      },
     );
   }
 
