@@ -42,7 +42,7 @@ export async function readAs(
   });
 }
 
-/** `partition value` of the records that a group has read, in the order of reading. */
+/** `partition value` of the records that a group has read, partition by partition. */
 export function valuesOf(
   records: readonly ReadRecord[],
   group: string,
@@ -50,5 +50,6 @@ export function valuesOf(
 ): string[] {
   return records
     .filter((one) => one.group === group && (topics?.includes(one.topic) ?? true))
+    .toSorted((a, b) => a.partition - b.partition)
     .map(({ partition, value }) => `${partition} ${value}`);
 }

@@ -42,9 +42,9 @@ public class ReadGroups {
       Callable<String> read = () -> read(properties(args, protocol, group), group, topics, limit);
       lines.add(threads.submit(read));
     }
+    threads.shutdown();
     for (Future<String> each : lines) System.out.print(each.get());
     System.out.flush();
-    threads.shutdown();
   }
 
   private static Properties properties(String[] args, String protocol, String group) {
