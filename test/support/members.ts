@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { installKafkaStreams } from "#local/kafka-install.ts";
 import { startProcess } from "#local/processes.ts";
 import { kafkaForTests, type TestKafka } from "#test/support/kafka.ts";
 
@@ -10,6 +11,8 @@ export interface HeldGroups {
   release(): Promise<void>;
 }
 
+type Kafka = Pick<TestKafka, "bootstrapServers" | "classpath">;
+
 /**
  * Has a consumer join each group and wait: `classic:GROUP`, `consumer:GROUP` (KIP-848),
  * `share:GROUP`. That text is its client id.
@@ -17,17 +20,36 @@ export interface HeldGroups {
 export async function holdGroups(
   topic: string,
   members: readonly string[],
-  kafka: Pick<TestKafka, "bootstrapServers" | "classpath"> = kafkaForTests(),
+  kafka: Kafka = kafkaForTests(),
+): Promise<HeldGroups> {
+  const args = [kafka.bootstrapServers, topic, ...members];
+  return hold(kafka.classpath, "test/support/java/HoldGroup.java", () => args);
+}
+
+/** Has a Kafka Streams application of the Streams protocol (KIP-1071) be its own group. */
+export async function holdStreams(
+  topic: string,
+  group: string,
+  kafka: Kafka = kafkaForTests(),
+): Promise<HeldGroups> {
+  const classpath = await installKafkaStreams();
+  const args = (folder: string) => [kafka.bootstrapServers, topic, group, folder];
+  return hold(classpath, "test/support/java/HoldStreams.java", args);
+}
+
+async function hold(
+  classpath: string,
+  program: string,
+  args: (folder: string) => readonly string[],
 ): Promise<HeldGroups> {
   const folder = await mkdtemp(join(tmpdir(), "kafka-backup-members-"));
   const logFile = join(folder, "members.log");
-  const program = "test/support/java/HoldGroup.java";
   const running = await startProcess({
     name: "members",
     command: "java",
     args: [
       ...["-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"],
-      ...["-cp", kafka.classpath, program, kafka.bootstrapServers, topic, ...members],
+      ...["-cp", classpath, program, ...args(folder)],
     ],
     logFile,
     ready: async () => /^held$/m.test(await readFile(logFile, "utf8")),
