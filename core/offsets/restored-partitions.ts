@@ -242,7 +242,6 @@ function restoredPartition(
 
 /** What is known of a map's parts so far: each goes on where the one before ended. */
 interface MapEnd {
-  sequence: number;
   records: bigint;
   source: bigint;
   target: bigint;
@@ -258,7 +257,7 @@ async function* readMapParts(
   folder: string,
   result: PartitionResult,
 ): AsyncGenerator<readonly OffsetRun[], void, undefined> {
-  const end: MapEnd = { sequence: 0, records: 0n, source: 0n, target: result.start_offset };
+  const end: MapEnd = { records: 0n, source: 0n, target: result.start_offset };
   const prefix = inBackup(backupId, `${folder}checkpoint-`);
   for await (const { key } of storage.list(prefix)) {
     const checkpoint = parseState(key, await storage.get(key), restoreCheckpoint);
@@ -279,13 +278,10 @@ async function* readMapParts(
 
 function checkPart(
   key: string,
-  { sequence, record_count }: RestoreCheckpoint,
+  { record_count }: RestoreCheckpoint,
   runs: readonly OffsetRun[],
   end: MapEnd,
 ): void {
-  if (sequence !== end.sequence) {
-    throw corrupt(key, `sequence: is ${sequence}, but ${end.sequence} comes next`);
-  }
   for (const { sourceOffset, targetOffset, count } of runs) {
     if (sourceOffset < end.source || targetOffset < end.target) {
       throw corrupt(key, `its part of the offset map goes back at source offset ${sourceOffset}`);
@@ -297,5 +293,4 @@ function checkPart(
   if (record_count !== end.records) {
     throw corrupt(key, `record_count: is ${record_count}, but the map holds ${end.records}`);
   }
-  end.sequence += 1;
 }

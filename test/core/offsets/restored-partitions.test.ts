@@ -144,6 +144,16 @@ describe("R3: a map that is damaged or not whole is refused", () => {
     },
   );
 
+  test("parts that overlap", async () => {
+    const backup = await knownBackup([{ groups: {} }]);
+    await storeRestore(backup, { partitions: [{ map: [[run(5, 0, 5)], [run(9, 5, 5)]] }] });
+    const { partitions } = await findRestore(backup, backupId);
+    await expect(partitions[0]!.runs()).rejects.toMatchObject({
+      name: "CorruptManifestError",
+      message: expect.stringContaining("goes back at source offset 9"),
+    });
+  });
+
   test("a part that no checkpoint names does not count", async () => {
     const { storage, translate } = await threeParts();
     await storage.put(`${folder}map-00000001-of-a-dead-worker.bin`, Buffer.from([9, 9, 9]));
