@@ -1,6 +1,7 @@
 /** A Kafka of its own whose authorizer lets one user do only what is granted. */
 import { expect } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
+import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
 import { type LocalKafka, startKafka } from "#local/kafka.ts";
 import { connectForTests } from "#test/support/kafka.ts";
 
@@ -12,6 +13,8 @@ export interface KafkaWithAcls extends Pick<LocalKafka, "bootstrapServers" | "cl
   readonly admin: Cluster;
   /** May do what was granted. */
   readonly limited: Cluster;
+  /** How `limited` connects: the keys of a configuration's `source` or `target`. */
+  readonly limitedConnection: ClusterConfig;
   /** Grants by Kafka's own tool: `grant(["--topic", name], "Read", "Describe")`. */
   grant(resource: readonly string[], ...operations: string[]): Promise<void>;
   stop(): Promise<void>;
@@ -33,18 +36,20 @@ export async function startKafkaWithAcls(): Promise<KafkaWithAcls> {
     ],
   });
   const admin = await connectForTests({ bootstrap_servers: [kafka.bootstrapServers] });
-  const limited = await connectForTests({
+  const limitedConnection: ClusterConfig = {
     bootstrap_servers: [kafka.listeners.SASL!],
     security_protocol: "SASL_PLAINTEXT",
     sasl_mechanism: "PLAIN",
     sasl_username: user,
     sasl_password: password,
-  });
+  };
+  const limited = await connectForTests(limitedConnection);
   return {
     bootstrapServers: kafka.bootstrapServers,
     classpath: kafka.classpath,
     admin,
     limited,
+    limitedConnection,
     async grant(resource, ...operations) {
       const { code, stderr } = await kafka.tool("org.apache.kafka.tools.AclCommand", [
         ...["--bootstrap-server", kafka.bootstrapServers, "--add", ...resource],

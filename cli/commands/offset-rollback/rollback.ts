@@ -77,7 +77,8 @@ export function configureRollback(parent: Command, context: CommandContext): voi
     "after",
     "\nOffsets, metadata and absent positions become what the snapshot says. What the groups have\n" +
       "committed before is stored first: a rollback to that snapshot undoes this one. Groups with\n" +
-      "members are refused, whatever is forced: stop their consumers first.",
+      "members are refused, whatever is forced: stop their consumers first. Exits 3 where some groups\n" +
+      "could not be put back, 1 where none could.",
   );
   context.action(command, async (session, options: RollbackOptions) => {
     const { rollbackOffsets } = await import("#core/offsets/rollback.ts");
@@ -93,6 +94,8 @@ export function configureRollback(parent: Command, context: CommandContext): voi
     const deps = { storage, cluster, clock, logger, newId };
     const result = await rollbackOffsets(deps, request, deadline);
     await session.write(result, () => rollbackText(session.io, result));
-    return result.status === "done" ? exitCodes.done : exitCodes.failed;
+    if (result.status === "done") return exitCodes.done;
+    const isSomeChanged = result.outcomes.some(({ status }) => status === "changed");
+    return isSomeChanged ? exitCodes.doneWithGaps : exitCodes.failed;
   });
 }

@@ -1,15 +1,20 @@
 /** What credentials that may not do all of it, and groups of other types, make of snapshots. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { run } from "#cli/main.ts";
 import type { ClusterDocument } from "#core/catalog/manifest.ts";
-import { isBackupError } from "#core/errors.ts";
+import { exitCodes, isBackupError } from "#core/errors.ts";
 import type { Cluster, NewOffset } from "#core/kafka/cluster.ts";
-import { rollbackOffsets } from "#core/offsets/rollback.ts";
 import { listSnapshotIds, takeSnapshot } from "#core/offsets/snapshot.ts";
 import { silentLogger } from "#core/runtime.ts";
 import { openMemory } from "#core/storage/memory.ts";
 import { randomId, systemClock } from "#core/system.ts";
+import { fakeIo } from "#test/cli/fake-io.ts";
 import { collect } from "#test/support/collect.ts";
-import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
+import { type TestEngine, testEngine } from "#test/support/engine.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
 import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
 import { holdGroups, holdStreams } from "#test/support/members.ts";
@@ -104,25 +109,43 @@ test("K7: a group that may not be set back is named, and the others are", async 
     );
   }
   await kafka.grant(["--topic", topic], "Read");
-  const deps = depsOf(keeper);
-  const groups = { groups: [free, bound] };
-  const snapshot = await takeSnapshot(deps, { groups, description: "" });
+  const folder = await mkdtemp(join(tmpdir(), "kafka-backup-denied-"));
+  const config = join(folder, "restore.yaml");
+  const storage = { backend: "filesystem", path: folder };
+  const target = { ...kafka.limitedConnection, topics: { include: ["*"] } };
+  await writeFile(config, stringify({ mode: "restore", backup_id: "b", target, storage }));
+  const rollback = async (...argv: string[]) => {
+    const io = fakeIo();
+    const exitCode = await run(["offset-rollback", ...argv, "--path", folder], io);
+    return { exitCode, out: io.out(), err: io.err() };
+  };
+  const asLimited = ["--config", config];
+  const names = `${free},${bound}`;
+  const taken = await rollback("snapshot", "--groups", names, "--format", "json", ...asLimited);
+  expect(taken).toMatchObject({ exitCode: exitCodes.done, err: "" });
+  const { snapshot_id } = JSON.parse(taken.out);
   await admin.commitOffsets(free, [{ ...at(0), metadata: "later" }]);
-  const request = { snapshot_id: snapshot.snapshot_id, clamp: false, verify: true };
-  const result = await rollbackOffsets(deps, request, noDeadline);
-  expect(result.status).toBe("failed");
-  expect(result.outcomes).toEqual([
-    {
-      group: bound,
-      status: "failed",
-      committed: 0,
-      deleted: 0,
-      failures: [
-        { topic, partition: 0, reason: expect.stringContaining(`Read on group "${bound}"`) },
-      ],
-    },
-    { group: free, status: "changed", committed: 1, deleted: 0, failures: [] },
-  ]);
+  const back = ["rollback", "--snapshot-id", snapshot_id, "--format", "json", ...asLimited];
+  const result = await rollback(...back);
+  expect(result.exitCode).toBe(exitCodes.doneWithGaps);
+  expect(JSON.parse(result.out)).toMatchObject({
+    status: "failed",
+    outcomes: [
+      {
+        group: bound,
+        status: "failed",
+        committed: 0,
+        deleted: 0,
+        failures: [
+          { topic, partition: 0, reason: expect.stringContaining(`Read on group "${bound}"`) },
+        ],
+      },
+      { group: free, status: "changed", committed: 1, deleted: 0, failures: [] },
+    ],
+  });
+  const none = await rollback(...back, "--groups", bound);
+  expect(none.exitCode).toBe(exitCodes.failed);
+  await rm(folder, { recursive: true, force: true });
 });
 
 test("K8: a list of groups says whether the credentials may see all of them", async () => {
