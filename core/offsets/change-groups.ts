@@ -57,7 +57,7 @@ export async function changeGroups(
   );
   const limit = pLimit(groupsInFlight);
   const work = changes.map((change) => limit(() => changeGroup(deps, change, deadline)));
-  const failures = await Promise.all(work);
+  const failures = await allOf(work);
   const isVerified = options.verify !== false;
   const found = isVerified && changes.length > 0 ? await readBack(cluster, changes) : undefined;
   return changes.map((change, index) => {
@@ -65,6 +65,12 @@ export async function changeGroups(
     const differing = found === undefined ? [] : differences(change, found, failed);
     return outcomeOf(change, [...failed, ...differing]);
   });
+}
+
+/** Whoever puts groups back after an error must not be overtaken by what was still under way. */
+async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }
 
 async function changeGroup(
