@@ -135,6 +135,28 @@ describe("a rollback", () => {
     });
   });
 
+  test("R8: leaves a group that had nothing committed with nothing", async () => {
+    const prefix = randomName("group");
+    await commit(`${prefix} known`, at(0, 10n));
+    // One by a pattern, one by a name that no broker lists.
+    const snapshot = await snapshotOf([`${prefix}*`, `${prefix} unknown`]);
+    expect(snapshot.consumer_groups[`${prefix} unknown`]).toEqual({
+      type: "unknown",
+      state: "Dead",
+      partitions: {},
+    });
+    for (const name of ["known", "unknown"]) await commit(`${prefix} ${name}`, at(1, 20n));
+    expect(await rollback(snapshot.snapshot_id)).toMatchObject({
+      status: "done",
+      outcomes: [
+        { group: `${prefix} known`, committed: 1, deleted: 1 },
+        { group: `${prefix} unknown`, committed: 0, deleted: 1 },
+      ],
+    });
+    expect(await positionsOf(`${prefix} known`)).toEqual([at(0, 10n)]);
+    expect(await positionsOf(`${prefix} unknown`)).toEqual([]);
+  });
+
   test("R8: commits the leader epoch only in the topic that it was committed in", async () => {
     const recreated = await filledTopic(1);
     const group = randomName("group");
