@@ -14,6 +14,8 @@ import { deadlineAt, silentLogger } from "#core/runtime.ts";
 import type { StorageConfig } from "#core/storage/location.ts";
 import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
+import type { ThreePhaseOptions, ThreePhaseRequest } from "#core/three-phase/contract.ts";
+import { runThreePhase } from "#core/three-phase/run.ts";
 import { watchedCluster, watchedStorage } from "#test/e2e/kill/watched.ts";
 
 export interface KillPoint {
@@ -28,7 +30,8 @@ export interface KilledJob {
   readonly storage: StorageConfig;
   readonly work:
     | { readonly backup: BackupRequest }
-    | { readonly restore: RestoreRequest; readonly options: RestoreOptions };
+    | { readonly restore: RestoreRequest; readonly options: RestoreOptions }
+    | { readonly threePhase: ThreePhaseRequest; readonly options: ThreePhaseOptions };
   /** Absent: run to the end. */
   readonly kill?: KillPoint;
 }
@@ -57,7 +60,12 @@ const deps = {
   newId: randomId,
 };
 const deadline = deadlineAt(systemClock, Number.POSITIVE_INFINITY);
-if ("backup" in job.work) await runBackup(deps, job.work.backup, deadline);
-else await runRestore(deps, job.work.restore, job.work.options, deadline);
+const { work } = job;
+if ("backup" in work) await runBackup(deps, work.backup, deadline);
+else if ("restore" in work) await runRestore(deps, work.restore, work.options, deadline);
+else {
+  const source = deps.cluster;
+  await runThreePhase({ ...deps, source }, work.threePhase, work.options, deadline);
+}
 await cluster.disconnect();
 await storage.close();

@@ -46,6 +46,8 @@ export function watchedCluster(cluster: Cluster, on: OnEvent): Cluster {
       ),
     alterTopicSettings: (topic, changes) =>
       told(on, `alterTopicSettings ${topic}`, () => cluster.alterTopicSettings(topic, changes)),
+    commitOffsets: (group, offsets) =>
+      told(on, `commitOffsets ${group}`, () => cluster.commitOffsets(group, offsets)),
     initProducerId: () => told(on, "initProducerId", () => cluster.initProducerId()),
     fetch: (request) => {
       const at = `${request.topic}-${request.partition}`;
