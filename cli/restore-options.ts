@@ -65,7 +65,7 @@ export async function openRestoreDeps(
   config: RestoreConfig,
 ): Promise<RestoreDeps> {
   const storage = await openStorageAt(session, config.storage);
-  const catalog = await openCatalogOn(session, storage);
+  const catalog = await openCatalogOn(session, storage, config.catalog);
   const cluster = await connectTo(session, "target", config.target, concurrentPartitions);
   const { clock, logger, newId } = session;
   return { storage, catalog, cluster, clock, logger, newId };

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Session } from "#cli/session.ts";
 import type { Catalog } from "#core/catalog/catalog.ts";
+import type { TableLocation } from "#core/catalog/table.ts";
 import type { ConfigOverride } from "#core/config/parse.ts";
 import type { BackupConfig, Config, ConnectionConfig, RestoreConfig } from "#core/config/schema.ts";
 import { BackupError } from "#core/errors.ts";
@@ -84,9 +85,20 @@ export async function openStorageAt(
   return storage;
 }
 
-export async function openCatalogOn(session: Session, storage: StorageBackend): Promise<Catalog> {
-  const { openCatalog } = await import("#core/catalog/open.ts");
-  return openCatalog({ storage, clock: session.clock, newId: session.newId });
+/** `table`: of the configuration's `catalog` section, where it has one. */
+export async function openCatalogOn(
+  session: Session,
+  storage: StorageBackend,
+  table?: TableLocation,
+): Promise<Catalog> {
+  const { openCatalog, openCatalogWithTable } = await import("#core/catalog/open.ts");
+  const deps = { storage, clock: session.clock, newId: session.newId };
+  if (table === undefined) return openCatalog(deps);
+  const { tableWithAwsEnvironment } = await import("#core/config/storage-environment.ts");
+  const location = tableWithAwsEnvironment(table, session.io.env);
+  const opened = await openCatalogWithTable(deps, location);
+  session.closeLater(() => opened.table.close());
+  return opened.catalog;
 }
 
 /**

@@ -79,7 +79,12 @@ describe("layers", () => {
   test("only open.ts names a concrete storage or catalogue", () => {
     const concrete = (to: string) =>
       inside(to, "core/storage/filesystem.ts", "core/storage/s3.ts", "core/storage/memory.ts") ||
-      inside(to, "core/catalog/objects.ts");
+      inside(
+        to,
+        "core/catalog/objects.ts",
+        "core/catalog/dynamodb.ts",
+        "core/catalog/with-table.ts",
+      );
     const isOpen = (path: string) => inside(path, "core/storage/open.ts", "core/catalog/open.ts");
     expect(violations("core", (to, { path }) => concrete(to) && !isOpen(path))).toEqual([]);
     expect(violations("cli", concrete)).toEqual([]);
@@ -93,9 +98,10 @@ describe("layers", () => {
     expect(found).toEqual(["core/kafka/kafkajs-internals.ts"]);
   });
 
-  test("only the S3 storage names the AWS SDK", () => {
+  test("only the S3 storage and the DynamoDB table name the AWS SDK", () => {
     const isSdk = (to: string) => inside(to, "@aws-sdk", "@smithy");
-    const found = violations("core", (to, { path }) => isSdk(to) && !/\/s3[^/]*\.ts$/.test(path));
+    const mayName = (path: string) => /\/(s3[^/]*|dynamodb)\.ts$/.test(path);
+    const found = violations("core", (to, { path }) => isSdk(to) && !mayName(path));
     expect([...found, ...violations("cli", isSdk)]).toEqual([]);
   });
 

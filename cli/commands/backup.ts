@@ -27,7 +27,7 @@ export const configure: Configure = (command, context) => {
     const config = await readBackupConfig(session, options.config);
     const { runBackup } = await import("#core/backup/run.ts");
     const storage = await openStorageAt(session, config.storage);
-    const catalog = await openCatalogOn(session, storage);
+    const catalog = await openCatalogOn(session, storage, config.catalog);
     const lanes = config.backup.max_concurrent_partitions;
     const cluster = await connectTo(session, "source", config.source, lanes);
     const { clock, logger, newId } = session;

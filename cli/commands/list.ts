@@ -8,17 +8,25 @@ import type { ListedBackup } from "#core/describe/list.ts";
 import { exitCodes } from "#core/errors.ts";
 import { parseLocation } from "#core/storage/location.ts";
 
+interface ListOptions {
+  readonly path: string;
+  readonly table?: string;
+}
+
 export const configure: Configure = (command, context) => {
   withExamples(command, [
     ["kafka-backup list --path /backups", "what is in a folder, and how old it is"],
     ["kafka-backup list --path s3://bucket/prefix --format json", "for scripts"],
   ]);
-  command.requiredOption("--path <location>", pathHelp);
+  command
+    .requiredOption("--path <location>", pathHelp)
+    .option("--table <name>", "DynamoDB table of the backups' `catalog`: no manifest is read then");
   command.addHelpText("after", "\nExits 13 where the newest manifest of a backup cannot be read.");
-  context.action(command, async (session, options: { path: string }) => {
+  context.action(command, async (session, options: ListOptions) => {
     const { listBackups } = await import("#core/describe/list.ts");
     const storage = await openStorageAt(session, parseLocation(options.path));
-    const catalog = await openCatalogOn(session, storage);
+    const table = options.table === undefined ? undefined : { table: options.table };
+    const catalog = await openCatalogOn(session, storage, table);
     const backups: ListedBackup[] = [];
     for await (const backup of listBackups({ catalog, clock: session.clock }, session.deadline)) {
       backups.push(backup);

@@ -4,7 +4,7 @@
  * died between commit and copy leaves it one generation behind.
  */
 import { z } from "zod";
-import type { StoredManifest } from "#core/catalog/catalog.ts";
+import type { CataloguedBackup, StoredManifest } from "#core/catalog/catalog.ts";
 import {
   checkedName,
   checkKeyBelow,
@@ -24,7 +24,8 @@ import {
   type TopicState,
 } from "#core/catalog/manifest.ts";
 import { moveRunsToPages } from "#core/catalog/run-pages.ts";
-import { BackupError } from "#core/errors.ts";
+import { summaryOf } from "#core/catalog/summary.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import {
   checkTopicName,
@@ -43,6 +44,20 @@ export async function latestManifest(
 ): Promise<StoredManifest | undefined> {
   const generation = await newestGeneration(storage, backupId);
   return generation === undefined ? undefined : readManifest(storage, backupId, generation);
+}
+
+/** Undefined without a manifest; the error of a newest one that cannot be read. */
+export async function latestSummary(
+  storage: StorageBackend,
+  backupId: string,
+): Promise<CataloguedBackup["summary"]> {
+  try {
+    const stored = await latestManifest(storage, backupId);
+    return stored && summaryOf(stored.manifest);
+  } catch (error) {
+    if (isBackupError(error, "CorruptManifestError", "UnsupportedFormatVersionError")) return error;
+    throw error;
+  }
 }
 
 /**
@@ -79,7 +94,7 @@ async function generationOfCopy(
 /** The key's 8 digits, less one so that the next generation has a key too. */
 const generationMax = 99_999_998;
 
-async function manifestExists(
+export async function manifestExists(
   storage: StorageBackend,
   backupId: string,
   generation: number,

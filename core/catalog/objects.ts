@@ -2,7 +2,13 @@
 import type { Catalog, CataloguedBackup } from "#core/catalog/catalog.ts";
 import { appendCheckpoint, checkpoints } from "#core/catalog/checkpoints.ts";
 import { acquireLease, continueLease } from "#core/catalog/lease.ts";
-import { commitManifest, latestManifest, readManifest, runsOf } from "#core/catalog/manifests.ts";
+import {
+  commitManifest,
+  latestManifest,
+  latestSummary,
+  readManifest,
+  runsOf,
+} from "#core/catalog/manifests.ts";
 import { closeRun, openRun, writeOpenRun } from "#core/catalog/open-runs.ts";
 import {
   readClusterDocument,
@@ -12,7 +18,6 @@ import {
   writeRunDocument,
   writeRunList,
 } from "#core/catalog/run-documents.ts";
-import { summaryOf } from "#core/catalog/summary.ts";
 import { isBackupError } from "#core/errors.ts";
 import type { Clock, NewId } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -70,20 +75,7 @@ async function* listBackups(storage: StorageBackend): AsyncGenerator<string> {
 
 async function* summaries(storage: StorageBackend): AsyncGenerator<CataloguedBackup> {
   for await (const backup_id of listBackups(storage)) {
-    yield { backup_id, summary: await summaryIn(storage, backup_id) };
-  }
-}
-
-export async function summaryIn(
-  storage: StorageBackend,
-  backupId: string,
-): Promise<CataloguedBackup["summary"]> {
-  try {
-    const stored = await latestManifest(storage, backupId);
-    return stored && summaryOf(stored.manifest);
-  } catch (error) {
-    if (isBackupError(error, "CorruptManifestError", "UnsupportedFormatVersionError")) return error;
-    throw error;
+    yield { backup_id, summary: await latestSummary(storage, backup_id) };
   }
 }
 

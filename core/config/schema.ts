@@ -6,6 +6,7 @@
  * looks, an example.
  */
 import { z } from "zod";
+import { catalogConfig } from "#core/config/catalog-schema.ts";
 import {
   checkBackupSettings,
   checkConnection,
@@ -271,11 +272,17 @@ const backupId = backupIdRule.meta({
 
 const storage = storageConfig.meta({ description: "Where the backup is kept." });
 
+const catalog = catalogConfig.optional().meta({
+  description:
+    "A DynamoDB table beside the storage, where one is wanted: it makes lists quick and shows how far a run is. The storage alone always has everything.",
+});
+
 export const backupConfig = z.strictObject({
   mode: z.literal("backup").meta({ description: "What the file is for: a backup." }),
   backup_id: backupId,
   source: source.meta({ description: "The cluster to read, and which of its topics." }),
   storage,
+  catalog,
   backup: backupSettings.prefault({}).meta({ description: "How to write the backup." }),
 });
 
@@ -288,6 +295,7 @@ export const restoreConfig = z
     }),
     target: target.meta({ description: "The cluster to write to, and which topics." }),
     storage,
+    catalog,
     restore: restoreSettings.meta({ description: "What to restore, and how." }),
     source: restoreSource.optional().meta({
       description:
@@ -308,7 +316,7 @@ export type ConnectionConfig = Omit<BackupConfig["source"], "topics">;
 
 /** The backup that a restore file asks for before the restore, or undefined without one. */
 export function backupFirstOf(config: RestoreConfig): BackupConfig | undefined {
-  const { backup_id, storage, source, backup } = config;
+  const { backup_id, storage, catalog, source, backup } = config;
   if (!config.restore.backup_first || source?.topics === undefined) return undefined;
   const { topics, ...connection } = source;
   return {
@@ -316,6 +324,7 @@ export function backupFirstOf(config: RestoreConfig): BackupConfig | undefined {
     backup_id,
     source: { ...connection, topics },
     storage,
+    ...(catalog !== undefined && { catalog }),
     backup: backup ?? backupSettings.parse({}),
   };
 }

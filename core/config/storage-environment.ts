@@ -1,4 +1,5 @@
-/** Fills what a configuration leaves open about an S3 storage from the AWS variables. */
+/** Fills what a configuration leaves open about AWS from its variables. */
+import type { TableLocation } from "#core/catalog/table.ts";
 import type { Environment } from "#core/config/variables.ts";
 import type { S3Location, StorageConfig } from "#core/storage/location.ts";
 
@@ -20,10 +21,22 @@ export function withAwsEnvironment(storage: StorageConfig, env: Environment): St
   };
 }
 
+/** The same for a table beside it. */
+export function tableWithAwsEnvironment(table: TableLocation, env: Environment): TableLocation {
+  const region = table.region ?? firstSet(env, "AWS_REGION", "AWS_DEFAULT_REGION");
+  const endpoint = table.endpoint ?? firstSet(env, "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL");
+  return {
+    ...table,
+    ...(region !== undefined && { region }),
+    ...(endpoint !== undefined && { endpoint }),
+    ...credentialsOf(table, env),
+  };
+}
+
 type Credentials = Pick<S3Location, "access_key_id" | "secret_access_key" | "session_token">;
 
-function credentialsOf(storage: S3Location, env: Environment): Credentials {
-  if (storage.access_key_id !== undefined || firstSet(env, "AWS_PROFILE") !== undefined) return {};
+function credentialsOf(given: Credentials, env: Environment): Credentials {
+  if (given.access_key_id !== undefined || firstSet(env, "AWS_PROFILE") !== undefined) return {};
   const access_key_id = firstSet(env, "AWS_ACCESS_KEY_ID");
   const secret_access_key = firstSet(env, "AWS_SECRET_ACCESS_KEY");
   const session_token = firstSet(env, "AWS_SESSION_TOKEN");

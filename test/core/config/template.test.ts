@@ -29,7 +29,13 @@ function withEverythingInUse(text: string, backend: string): string {
 const variants = modes.flatMap((mode) => [[mode, "filesystem"] as const, [mode, "s3"] as const]);
 
 test.each(variants)("a new %s file is right with all its keys in use, on %s", (mode, backend) => {
-  const secrets = { S3_ACCESS_KEY_ID: "a", S3_SECRET_ACCESS_KEY: "s", S3_SESSION_TOKEN: "t" };
+  const secrets = Object.fromEntries(
+    ["S3", "DYNAMODB"].flatMap((service) => [
+      [`${service}_ACCESS_KEY_ID`, "a"],
+      [`${service}_SECRET_ACCESS_KEY`, "s"],
+      [`${service}_SESSION_TOKEN`, "t"],
+    ]),
+  );
   const text = withEverythingInUse(configTemplate(mode), `backend: ${backend}`);
   const config = parse(text, { env: { ...secrets, KAFKA_PASSWORD: "p" } });
   expect(config.storage.backend).toBe(backend);

@@ -1,0 +1,123 @@
+/**
+ * The items of the catalogue's table, and the questions they answer:
+ *
+ *     pk                                   sk                              asked for
+ *     backups                              {backup_id}                     which backups there are
+ *     backup#{backup_id}                   manifest#{generation, 8 digits} its versions, in order
+ *     backup#{backup_id}                   run#{run_id}                    its runs, by time
+ *     backup#{backup_id}                   lease#{purpose}                 who writes now
+ *     checkpoints#{backup_id}#{run_id}#{topic}
+ *                  {partition, 10 digits}#{sequence, 8 digits}             how far a partition is
+ *
+ * No id, run or topic holds a `#`. Items of what is under way expire, should nobody remove them.
+ */
+import type { LeaseScope, PartitionOfRun, StoredManifest } from "#core/catalog/catalog.ts";
+import { sha256Of } from "#core/catalog/documents.ts";
+import type { RunEntry } from "#core/catalog/manifest.ts";
+import type { Checkpoint, OpenRun } from "#core/catalog/run-state.ts";
+import { summaryOf } from "#core/catalog/summary.ts";
+import type { TableItem, TableKey } from "#core/catalog/table.ts";
+import { toJson } from "#core/json.ts";
+import { inBackup, manifestKey } from "#core/storage/keys.ts";
+
+export const backupsPk = "backups";
+
+/** DynamoDB's limit on an item is 400 KB, names and keys included. */
+const bodyBytesMax = 350 * 1024;
+/** Longer than any run is left open and still continued. */
+const stateDays = 30;
+
+export function backupItem({ manifest, sha256 }: StoredManifest): TableItem {
+  const { backup_id, generation } = manifest;
+  return {
+    pk: backupsPk,
+    sk: backup_id,
+    manifest_key: inBackup(backup_id, manifestKey(generation)),
+    sha256,
+    summary: toJson(summaryOf(manifest)),
+  };
+}
+
+export function manifestItem({ manifest, sha256 }: StoredManifest): TableItem {
+  const { backup_id, generation, created_at } = manifest;
+  return {
+    pk: backupPk(backup_id),
+    sk: `manifest#${String(generation).padStart(8, "0")}`,
+    manifest_key: inBackup(backup_id, manifestKey(generation)),
+    sha256,
+    created_at: String(created_at),
+    summary: toJson(summaryOf(manifest)),
+  };
+}
+
+export function committedRunItem(backupId: string, run: RunEntry): TableItem {
+  return {
+    ...runKey(backupId, run.run_id),
+    status: "committed",
+    started_at: String(run.started_at),
+    planned_at: String(run.planned_at),
+    finished_at: String(run.finished_at),
+    totals: toJson(run.totals),
+  };
+}
+
+export function openRunItem(backupId: string, run: OpenRun, nowMs: number): TableItem {
+  return {
+    ...runKey(backupId, run.run_id),
+    status: "open",
+    base_generation: run.base_generation,
+    started_at: String(run.started_at),
+    expires_at: expiry(nowMs),
+  };
+}
+
+export function leaseItem(
+  { backupId, purpose }: LeaseScope,
+  lease: { readonly owner: string; readonly token: number; readonly released: boolean },
+): TableItem {
+  return { pk: backupPk(backupId), sk: `lease#${purpose}`, ...lease };
+}
+
+/** `body` is the checkpoint as the bucket has it; left out where an item cannot hold it. */
+export function checkpointItem(
+  at: PartitionOfRun,
+  part: Checkpoint,
+  body: Buffer,
+  nowMs: number,
+): TableItem {
+  return {
+    ...checkpointKeyOf(at, part.sequence),
+    written_at: String(part.written_at),
+    next_offset: String(part.next_offset),
+    sha256: sha256Of(body),
+    expires_at: expiry(nowMs),
+    ...(body.length <= bodyBytesMax && { body: body.toString() }),
+  };
+}
+
+export function checkpointsPk(backupId: string, runId: string, topic: string): string {
+  return `checkpoints#${backupId}#${runId}#${topic}`;
+}
+
+export function partitionPrefix(partition: number): string {
+  return `${String(partition).padStart(10, "0")}#`;
+}
+
+function checkpointKeyOf(at: PartitionOfRun, sequence: number): TableKey {
+  return {
+    pk: checkpointsPk(at.backupId, at.runId, at.topic),
+    sk: `${partitionPrefix(at.partition)}${String(sequence).padStart(8, "0")}`,
+  };
+}
+
+export function runKey(backupId: string, runId: string): TableKey {
+  return { pk: backupPk(backupId), sk: `run#${runId}` };
+}
+
+function backupPk(backupId: string): string {
+  return `backup#${backupId}`;
+}
+
+function expiry(nowMs: number): number {
+  return Math.floor(nowMs / 1000) + stateDays * 24 * 3600;
+}

@@ -1,0 +1,212 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import type { Catalog } from "#core/catalog/catalog.ts";
+import { openDynamoTable } from "#core/catalog/dynamodb.ts";
+import { openCatalog, openCatalogWithTable } from "#core/catalog/open.ts";
+import type { CatalogTable, TableLocation } from "#core/catalog/table.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+import { openMemory } from "#core/storage/memory.ts";
+import { startMinistack } from "#local/ministack.ts";
+import { catalogContract, type OpenedCatalog } from "#test/contract/catalog.ts";
+import { checkpointOf, manifestOf, runEntryOf } from "#test/support/catalog-documents.ts";
+import { catalogOn, withMethods } from "#test/support/catalog-on.ts";
+import { collect } from "#test/support/collect.ts";
+import { createTable, type TestTable } from "#test/support/dynamodb.ts";
+import { FakeClock } from "#test/support/fake-clock.ts";
+
+const ministack = await startMinistack();
+const tables: CatalogTable[] = [];
+
+afterAll(async () => {
+  for (const table of tables) table.close();
+  await ministack.stop();
+});
+
+const newId = () => randomBytes(8).toString("hex");
+
+async function openOn(
+  storage: StorageBackend,
+  location: TableLocation,
+): Promise<OpenedCatalog & { readonly catalog: Catalog }> {
+  const clock = new FakeClock();
+  const { catalog, table } = await openCatalogWithTable({ storage, clock, newId }, location);
+  tables.push(table);
+  return { catalog, clock, storage };
+}
+
+const shared = await createTable(ministack);
+const sharedName = randomUUID();
+catalogContract("catalog with a table", () => openOn(openMemory(sharedName), shared.location));
+
+describe("a catalogue with a table", () => {
+  const run = { run_id: "20260131T120000Z-0a", base_generation: 0, started_at: 5n };
+  const at = { backupId: "orders", runId: run.run_id, topic: "orders", partition: 0 };
+  const scope = { backupId: "orders", purpose: "backup" };
+  const never = new AbortController().signal;
+  let created: TestTable;
+  let storage: StorageBackend;
+  let catalog: Catalog;
+
+  beforeEach(async () => {
+    created = await createTable(ministack);
+    storage = openMemory(randomUUID());
+    ({ catalog } = await openOn(storage, created.location));
+  });
+
+  const manifestBy = (token: number, generation = 1, sha: string | null = null) =>
+    manifestOf({
+      backup_id: "orders",
+      generation,
+      previous_sha256: sha,
+      runs: [{ ...runEntryOf(1), lease_token: token }],
+    });
+
+  test("keeps what is asked for under the keys that answer it", async () => {
+    const lease = await catalog.acquireLease(scope, 0, never);
+    await catalog.writeOpenRun("orders", run);
+    await catalog.appendCheckpoint(at, checkpointOf(0));
+    expect(await created.keys()).toEqual([
+      "backup#orders lease#backup",
+      `backup#orders run#${run.run_id}`,
+      `checkpoints#orders#${run.run_id}#orders 0000000000#00000000`,
+    ]);
+    await catalog.commitManifest(manifestBy(lease.token));
+    await catalog.closeRun("orders", run.run_id);
+    expect(await created.keys()).toEqual([
+      "backup#orders lease#backup",
+      "backup#orders manifest#00000001",
+      `backup#orders run#${runEntryOf(1).run_id}`,
+      "backups orders",
+    ]);
+  });
+
+  test("lists without reading manifests what the table knows", async () => {
+    await catalog.commitManifest(manifestBy(1));
+    let reads = 0;
+    const counting = withMethods(storage, {
+      get: (key) => {
+        reads += 1;
+        return storage.get(key);
+      },
+    });
+    const { catalog: listing } = await openOn(counting, created.location);
+    const listed = await collect(listing.summaries());
+    expect(listed).toEqual(await collect(catalogOn(storage).summaries()));
+    expect(reads).toBe(0);
+  });
+
+  test("is not believed where the bucket is ahead of the table", async () => {
+    const first = await catalog.commitManifest(manifestBy(1));
+    await catalog.appendCheckpoint(at, checkpointOf(0));
+    // As a process that died between the two writes, or who has no table, leaves it.
+    const alone = catalogOn(storage);
+    await alone.commitManifest(manifestBy(2, 2, first.sha256));
+    await alone.appendCheckpoint(at, checkpointOf(1));
+    expect(await collect(catalog.summaries())).toMatchObject([{ summary: { generation: 2 } }]);
+    expect(await catalog.checkpoints(at)).toEqual([checkpointOf(0), checkpointOf(1)]);
+    await catalog.appendCheckpoint(at, checkpointOf(2));
+    const parts = [0, 1, 2].map((sequence) => checkpointOf(sequence));
+    expect(await catalog.checkpoints(at)).toEqual(parts);
+    expect(await alone.checkpoints(at)).toEqual(parts);
+  });
+
+  test("is not believed where the run was closed by who has no table", async () => {
+    await catalog.writeOpenRun("orders", run);
+    await catalog.appendCheckpoint(at, checkpointOf(0));
+    await catalogOn(storage).closeRun("orders", run.run_id);
+    expect(await catalog.checkpoints(at)).toEqual([]);
+  });
+
+  test("C4: a table's answer that was lost does not stop the same work done again", async () => {
+    await catalog.appendCheckpoint(at, checkpointOf(0));
+    await catalog.appendCheckpoint(at, checkpointOf(0));
+    const stored = await catalog.commitManifest(manifestBy(1));
+    expect(await catalog.commitManifest(manifestBy(1))).toEqual(stored);
+  });
+
+  test("C5: who lost the lease replaces nothing that the next one wrote", async () => {
+    const paused = await openOn(storage, created.location);
+    const living = await openOn(storage, created.location);
+    await paused.catalog.acquireLease(scope, 0, never);
+    const lease = await living.clock.runUntil(living.catalog.acquireLease(scope, 35_000, never));
+    await living.catalog.appendCheckpoint(at, checkpointOf(0));
+    await expect(paused.catalog.appendCheckpoint(at, checkpointOf(0))).rejects.toMatchObject({
+      name: "BackupConflictError",
+      message: expect.stringContaining("newer lease"),
+    });
+    await lease.release();
+  });
+
+  test("a checkpoint that has no room in an item is read from the bucket", async () => {
+    const segments = checkpointOf(0).segments;
+    const large = { ...checkpointOf(0), segments: Array(1_000).fill(segments[0]) };
+    await catalog.appendCheckpoint(at, large);
+    expect(await catalog.checkpoints(at)).toEqual([large]);
+  });
+
+  test("with its table dropped, the bucket alone has all of it", async () => {
+    await catalog.commitManifest(manifestBy(1));
+    await catalog.writeOpenRun("orders", { ...run, base_generation: 1 });
+    await catalog.appendCheckpoint(at, checkpointOf(0));
+    await created.drop();
+    const alone = openCatalog({ storage, clock: new FakeClock(), newId });
+    expect(await alone.latestManifest("orders")).toBeDefined();
+    expect(await alone.openRun("orders")).toMatchObject({ run_id: run.run_id });
+    expect(await alone.checkpoints(at)).toEqual([checkpointOf(0)]);
+    await expect(catalog.appendCheckpoint(at, checkpointOf(1))).rejects.toMatchObject({
+      name: "InvalidRequestError",
+      message: expect.stringContaining(created.location.table),
+      hint: expect.stringContaining("pk and sk"),
+    });
+  });
+});
+
+describe("a table in DynamoDB", () => {
+  let table: CatalogTable;
+  beforeEach(async () => {
+    table = openDynamoTable((await createTable(ministack)).location);
+    tables.push(table);
+  });
+
+  test("answers all items of a key in order, however many pages they take", async () => {
+    const body = "x".repeat(100_000);
+    const numbers = Array.from({ length: 40 }, (_, i) => String(i).padStart(2, "0"));
+    await Promise.all(numbers.map((sk) => table.put({ pk: "a", sk, body }, 1)));
+    await table.put({ pk: "b", sk: "00" }, 1);
+    const found = await collect(table.query("a", ""));
+    expect(found.map(({ sk }) => sk)).toEqual(numbers);
+    expect((await collect(table.query("a", "1"))).length).toBe(10);
+  });
+
+  test("replaces an item only by one of the same or a greater order", async () => {
+    const key = { pk: "a", sk: "b" };
+    expect(await table.put({ ...key, n: 1 }, 5)).toBe(true);
+    expect(await table.put({ ...key, n: 2 }, 4)).toBe(false);
+    expect(await table.put({ ...key, n: 3 }, 5)).toBe(true);
+    expect(await table.put({ ...key, n: 4, flag: true }, 6)).toBe(true);
+    expect(await collect(table.query("a", ""))).toEqual([{ ...key, n: 4, flag: true, order: 6 }]);
+  });
+
+  test("of 20 that put at once the greatest order stays", async () => {
+    const key = { pk: "a", sk: "b" };
+    const orders = Array.from({ length: 20 }, (_, i) => (i * 7) % 20);
+    await Promise.all(orders.map((order) => table.put({ ...key, n: order }, order)));
+    expect(await collect(table.query("a", ""))).toMatchObject([{ n: 19 }]);
+  });
+
+  test("deletes more than one request holds, and what is not there", async () => {
+    const keys = Array.from({ length: 60 }, (_, i) => ({ pk: "a", sk: String(i) }));
+    for (const key of keys.slice(0, 55)) await table.put(key, 0);
+    await table.delete(keys);
+    expect(await collect(table.query("a", ""))).toEqual([]);
+  });
+
+  test("that nobody answers for is an error that may pass", async () => {
+    const nowhere = openDynamoTable({ ...shared.location, endpoint: "http://127.0.0.1:9" });
+    tables.push(nowhere);
+    await expect(nowhere.put({ pk: "a", sk: "b" }, 0)).rejects.toMatchObject({
+      name: "StorageUnavailableError",
+      message: expect.stringContaining("ECONNREFUSED"),
+    });
+  });
+});
