@@ -79,7 +79,8 @@ export interface Cluster {
 
   /**
    * Committed offsets of the named groups, or of all groups that the credentials may see, from
-   * every broker (K8). A named group that does not exist has no offsets.
+   * every broker (K8): BrokerUnavailableError where one does not answer, or a part of all groups
+   * has no coordinator. A named group that does not exist has no offsets.
    */
   committedOffsets(groups?: readonly string[]): Promise<CommittedOffsets>;
 

@@ -10,6 +10,7 @@ import type {
 import { groupError, onCoordinator } from "#core/kafka/group-coordinator.ts";
 import { describeGroup } from "#core/kafka/group-requests.ts";
 import { kafkaError, kafkaErrorName } from "#core/kafka/kafka-errors.ts";
+import type { MetadataResponse } from "#core/kafka/protocol/metadata.ts";
 import { offsetCommit } from "#core/kafka/protocol/offset-commit.ts";
 import { offsetDelete } from "#core/kafka/protocol/offset-delete.ts";
 import type { Session } from "#core/kafka/session.ts";
@@ -32,6 +33,8 @@ const memberErrors = new Set([
   "STALE_MEMBER_EPOCH",
 ]);
 
+const unknownTopicOrPartition = 3;
+
 type PartitionCode = TopicPartition & { readonly errorCode: number };
 
 interface Change<Item extends TopicPartition> {
@@ -43,7 +46,7 @@ interface Change<Item extends TopicPartition> {
   send(address: BrokerAddress, items: readonly Item[]): Promise<readonly PartitionCode[]>;
   /** What a topic that does not exist means. */
   readonly absentTopic: "failure" | "done";
-  /** The broker's own words where it has none. */
+  /** What a broker's bare error name does not say. */
   explain(item: Item, kafkaName: string): string | undefined;
 }
 
@@ -128,7 +131,8 @@ async function changeOffsets<Item extends TopicPartition>(
   } catch (error) {
     session.connections.signal.throwIfAborted();
     if (!isBackupError(error)) throw error;
-    for (const item of waiting) done.set(keyOf(item), error);
+    // What Kafka said of an item itself says more than why there was no further round.
+    for (const item of waiting) done.set(keyOf(item), done.get(keyOf(item)) ?? error);
   }
   return items.map((item) => ({
     topic: item.topic,
@@ -146,14 +150,17 @@ async function failuresOf<Item extends TopicPartition>(
 ): Promise<Map<string, BackupError>> {
   const failures = new Map<string, BackupError>();
   let description: Promise<GroupDescription> | undefined;
+  const topics = new Map<string, Promise<MetadataResponse>>();
   for (const item of items) {
     const code = codes.get(keyOf(item));
     if (code === 0) continue;
     if (code === undefined) throw unanswered(change, item);
     const kafkaName = kafkaErrorName(code);
     let failure: BackupError | undefined;
-    if (kafkaName === "UNKNOWN_TOPIC_OR_PARTITION") {
-      failure = await absentFailure(session, change, item);
+    if (code === unknownTopicOrPartition) {
+      const metadata = topics.get(item.topic) ?? session.refresh([item.topic]);
+      topics.set(item.topic, metadata);
+      failure = absentFailure(change, item, await metadata);
     } else if (memberErrors.has(kafkaName)) {
       description ??= describeGroup(session, change.group);
       failure = memberFailure(change, item, code, await description);
@@ -182,15 +189,13 @@ function failureOf<Item extends TopicPartition>(
 }
 
 /** The coordinator may not have heard of a young topic: only metadata says that there is none. */
-async function absentFailure<Item extends TopicPartition>(
-  session: Session,
+function absentFailure<Item extends TopicPartition>(
   change: Change<Item>,
   item: Item,
-): Promise<BackupError | undefined> {
-  const { topic, partition } = item;
-  const code = 3;
-  const [found] = (await session.refresh([topic])).topics;
-  const failure = failureOf(change, item, code);
+  { topics: [found] }: MetadataResponse,
+): BackupError | undefined {
+  const { partition } = item;
+  const failure = failureOf(change, item, unknownTopicOrPartition);
   if (found?.errorCode === 0 && found.partitions.some((known) => known.partition === partition)) {
     return new BackupError("BrokerUnavailableError", failure.message, { details: failure.details });
   }
