@@ -92,11 +92,12 @@ export async function resetText(io: Io, result: ResetResult): Promise<string> {
 function statusText({ status, plan, outcomes }: ResetResult): string {
   const changed = outcomes.filter((outcome) => outcome.status === "changed");
   const groups = numbered(changed.length, "group");
+  const unread = plan.left_alone.filter((left) => left.unread === true).length;
   switch (status) {
     case "done":
       return `${groups} reset and read back.`;
     case "incomplete":
-      return `${groups} reset and read back, ${outcomes.length - changed.length} not.`;
+      return `${groups} reset and read back, ${outcomes.length - changed.length + unread} not.`;
     case "report_only":
       return `Nothing was committed: ${plan.strategy} only reports.`;
     case "nothing_to_do":

@@ -168,6 +168,8 @@ export const offsetPlan = z.object({
       topic: z.string().optional(),
       partition: z.int().min(0).optional(),
       reason: z.string(),
+      /** True for a group that nobody could read: it may have stood in what was restored. */
+      unread: z.boolean().optional(),
     }),
   ),
 });

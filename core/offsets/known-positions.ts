@@ -4,7 +4,7 @@
  */
 import type { Catalog } from "#core/catalog/catalog.ts";
 import type { Manifest } from "#core/catalog/manifest.ts";
-import { BackupError } from "#core/errors.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { CommittedOffset, OffsetSnapshot, SnapshotGroup } from "#core/offsets/contract.ts";
 import { listSnapshots, readSnapshot } from "#core/offsets/snapshot.ts";
@@ -62,7 +62,7 @@ export async function knownMoments(
     };
     moments.push({ from: `run ${run_id}`, read_at: planned_at, read });
   }
-  for await (const snapshot of listSnapshots(storage)) {
+  for await (const snapshot of readableSnapshots(storage)) {
     if (snapshot.cluster_id !== cluster_id || snapshot.safety === true) continue;
     // All but the id and the time is let go, and read again when it is wanted.
     const { snapshot_id } = snapshot;
@@ -70,6 +70,21 @@ export async function knownMoments(
     moments.push({ from: `snapshot ${snapshot_id}`, read_at: timeOf(snapshot), read });
   }
   return moments.sort((a, b) => (a.read_at > b.read_at ? -1 : a.read_at < b.read_at ? 1 : 0));
+}
+
+/** A damaged one may be the newest: it is not passed over, but it need not be in the way. */
+async function* readableSnapshots(storage: StorageBackend): AsyncGenerator<OffsetSnapshot> {
+  try {
+    yield* listSnapshots(storage);
+  } catch (cause) {
+    if (!isBackupError(cause, "CorruptManifestError", "UnsupportedFormatVersionError")) throw cause;
+    throw new BackupError(cause.name, cause.message, {
+      cause,
+      hint:
+        "Put back an older version of that object, or remove it with `kafka-backup " +
+        "offset-rollback delete`; or choose offset source current or snapshot:ID.",
+    });
+  }
 }
 
 /** A stored snapshot. Throws SnapshotNotFoundError, InvalidRequestError for another cluster's. */

@@ -172,8 +172,9 @@ function leftAlone(
   for (const group of selected) {
     if (found.has(group)) continue;
     const unread = search.unread.get(group);
-    if (unread !== undefined) leftAlone.push({ group, reason: `could not be read: ${unread}` });
-    else if (!told.has(group)) {
+    if (unread !== undefined) {
+      leftAlone.push({ group, reason: `could not be read: ${unread}`, unread: true });
+    } else if (!told.has(group)) {
       leftAlone.push({ group, reason: "had nothing committed in what was restored" });
     }
   }

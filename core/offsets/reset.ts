@@ -22,7 +22,7 @@ export interface ResetDeps extends PlanDeps {
 
 export interface ResetResult {
   /**
-   * `incomplete`: at least one group is not as planned; `report_only`: the strategy commits
+   * `incomplete`: at least one group is not as planned, or could not be read; `report_only`: the strategy commits
    * nothing; `nothing_to_do`: no offset is decided.
    */
   readonly status: "done" | "incomplete" | "report_only" | "nothing_to_do";
@@ -49,8 +49,9 @@ export async function resetOffsets(
   const unreadable = plan.groups.filter(isUnreadable).map(unreadableOutcome);
   const readable = { ...plan, groups: plan.groups.filter((group) => !isUnreadable(group)) };
   const changes = await prepareChanges(deps, readable, options);
+  const isWhole = unreadable.length === 0 && !plan.left_alone.some(({ unread }) => unread === true);
   if (changes.length === 0) {
-    const status = unreadable.length === 0 ? "nothing_to_do" : "incomplete";
+    const status = isWhole ? "nothing_to_do" : "incomplete";
     return { status, plan, outcomes: unreadable };
   }
   const groups = changes.map(({ group }) => group);
@@ -61,7 +62,7 @@ export async function resetOffsets(
   deps.logger.info(`safety snapshot ${snapshot_id}`, { snapshot_id });
   const changed = await changeGroups(deps, changes, deadline);
   const outcomes = [...changed, ...unreadable].sort((a, b) => (a.group < b.group ? -1 : 1));
-  const isDone = outcomes.every(({ status }) => status === "changed");
+  const isDone = isWhole && changed.every(({ status }) => status === "changed");
   return {
     status: isDone ? "done" : "incomplete",
     plan,

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { GroupSelection, OffsetSource } from "#core/offsets/contract.ts";
 import { readPositions } from "#core/offsets/positions.ts";
+import { snapshotKey } from "#core/storage/keys.ts";
 import { systemClock } from "#core/system.ts";
 import { backupId, clusterId, plannedAt, topicId } from "#test/support/catalog-documents.ts";
 import {
@@ -160,8 +161,17 @@ describe("which groups", () => {
     expect(await found(backup)).toEqual(["audit 5 run run-0", "billing 20 run run-1"]);
     const { left_alone } = await ask(backup);
     expect(left_alone).toEqual([
-      { group: "hidden", reason: "could not be read: GROUP_AUTHORIZATION" },
+      { group: "hidden", reason: "could not be read: GROUP_AUTHORIZATION", unread: true },
     ]);
+  });
+
+  test("K8: a damaged snapshot is not passed over, and can be got out of the way", async () => {
+    const backup = await threeRuns();
+    await backup.storage.put(snapshotKey("snapshot-1"), Buffer.from("{}"));
+    await expect(ask(backup)).rejects.toMatchObject({
+      message: expect.stringContaining("snapshots/snapshot-1.json"),
+      hint: expect.stringContaining("offset-rollback delete"),
+    });
   });
 
   test("K8: what a run did not see for lack of rights an older run tells", async () => {

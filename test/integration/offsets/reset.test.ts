@@ -305,6 +305,24 @@ describe("a topic of transactions, renamed and with its partitions elsewhere", (
     ]);
     expect(await committedBy(hidden)).toEqual({ [`${source}-1`]: 9n });
   });
+
+  test("K8: a group that no run could read leaves a reset of all groups incomplete", async () => {
+    const group = randomName("fine");
+    await commit(group, { topic: source, partition: 1, offset: 9n });
+    const known = {
+      offset_source: "latest" as const,
+      positions: [
+        {
+          ...{ group, source_topic: source, source_partition: 1, offset: 9n },
+          ...{ metadata: "", read_at: 0n, from: "run 1" },
+        },
+      ],
+      left_alone: [{ group: "hidden", reason: "could not be read", unread: true }],
+    };
+    const { status, outcomes } = await reset(engine, [group], { known });
+    expect(status).toBe("incomplete");
+    expect(outcomes).toMatchObject([{ group, status: "changed" }]);
+  });
 });
 
 describe("R8: the log of the target bounds what is committed", () => {
