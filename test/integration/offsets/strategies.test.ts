@@ -18,8 +18,12 @@ import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts
 import { produceTraffic, recordsOf } from "#test/support/oracle.ts";
 
 let cluster: Cluster;
+/** With holes where aborted transactions and markers are. */
+let transactions: string;
 beforeAll(async () => {
   cluster = await connectForTests();
+  transactions = await createTopic(cluster, { prefix: "transactions" });
+  await produceTraffic([["transactions", transactions]]);
 });
 afterAll(() => cluster.disconnect());
 
@@ -97,8 +101,7 @@ const keepAll = { "retention.ms": "-1" };
 
 describe("header-based", () => {
   test("leads where the offset map leads, across the holes of transactions and after a second restore", async () => {
-    const topic = await createTopic(cluster, { prefix: "transactions" });
-    await produceTraffic([["transactions", topic]]);
+    const topic = transactions;
     const engine = testEngine(cluster);
     const target = randomName("restored");
     await engine.backup([topic]);
@@ -193,7 +196,10 @@ describe("header-based", () => {
       });
     }
     expect(await cluster.committedOffsets([group])).toEqual(committed);
-    expect(await recordsOf([target])).toHaveLength(20);
+    for (const partition of [0, 1]) {
+      const { endOffset } = await cluster.logEndOffset({ topic: target, partition });
+      expect(endOffset).toBe(10n);
+    }
   });
 
   test("needs a cluster", async () => {
@@ -206,8 +212,7 @@ describe("header-based", () => {
 });
 
 test("F4: the target is read as a read_committed consumer reads it, from any offset", async () => {
-  const topic = await createTopic(cluster, { prefix: "transactions" });
-  await produceTraffic([["transactions", topic]]);
+  const topic = transactions;
   const seen = (await recordsOf([topic])).map(({ offset }) => offset);
   const [from, to] = [seen[40]!, seen.at(-5)!];
   const read: bigint[] = [];

@@ -1,9 +1,10 @@
 /** Restores that give each record its source offset and timestamp, as Kafka's own consumer sees them. */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { encodeBatch, type NewRecord } from "#core/kafka/batch-builder.ts";
+import { encodeBatch } from "#core/kafka/batch-builder.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { restoresOf } from "#core/restore/restore-record.ts";
+import type { RestoreResult } from "#core/restore/run.ts";
 import { append, appendNumbered } from "#test/support/append.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
@@ -14,132 +15,140 @@ import { wrappedCluster } from "#test/support/wrapped-cluster.ts";
 
 const withHeaders = { include_offset_headers: true };
 const scenarios = ["odd", "gzip", "snappy", "lz4", "zstd", "transactions", "single", "times"];
+const keepAll = { "retention.ms": "-1" };
+/** Kafka's own default of max.message.bytes. */
+const limit = 1_048_588;
+
+/** One batch of exactly the size that a topic takes, or a few bytes less. */
+function fullBatch(recordCount: number): Buffer {
+  for (let valueBytes = Math.floor(limit / recordCount); ; valueBytes--) {
+    const records = Array.from({ length: recordCount }, () => ({
+      timestamp: BigInt(Date.now()),
+      key: null,
+      value: randomBytes(valueBytes),
+    }));
+    const batch = encodeBatch(records, { codec: "none" });
+    if (batch.length <= limit) return batch;
+  }
+}
+
 let cluster: Cluster;
+/** By scenario, and the topics of this file's own. */
+let topics: Record<string, string>;
+let restored: Record<string, string>;
+let result: RestoreResult;
+/** Restores of what was restored, of a backup that asked for headers, and of that without. */
+let others: { twice: string; byDefault: string; without: string };
+let seen: Map<string, SeenRecord[]>;
 
 beforeAll(async () => {
   cluster = await connectForTests();
+  topics = await makeTopics();
+  restored = Object.fromEntries(
+    Object.entries(topics).map(([name]) => [name, randomName(`restored-${name}`)]),
+  );
+  const engine = testEngine(cluster);
+  await engine.backup(Object.values(topics));
+  const mapping = Object.entries(topics).map(([name, topic]) => [topic, restored[name]!]);
+  result = await engine.restore(Object.fromEntries(mapping), withHeaders);
+  others = await restoreOthers(topics.numbered!, restored.numbered!);
+  const all = [topics, restored, others].flatMap((names) => Object.values(names));
+  seen = Map.groupBy(await recordsOf(all), ({ topic }) => topic);
 });
 afterAll(() => cluster.disconnect());
 
-/** Restores `topics` with headers and compares every record; returns the targets' names. */
-async function expectWithHeaders(
-  topics: readonly string[],
-  engine = testEngine(cluster),
-): Promise<Record<string, string>> {
-  const mapping = Object.fromEntries(topics.map((topic) => [topic, randomName("restored")]));
-  await engine.backup(topics);
-  const { failed, report } = await engine.restore(mapping, withHeaders);
-  expect(failed).toEqual([]);
-  expect(report).toMatchObject({ include_offset_headers: true, sent: { raw: 0 } });
-  const seen = await recordsOf([...topics, ...Object.values(mapping)]);
-  expect(new Set(seen.map(({ topic }) => topic)).size).toBe(2 * topics.length);
-  const byPlace = Map.groupBy(seen, ({ topic, partition }) => `${topic}/${partition}`);
-  for (const [place, source] of byPlace) {
-    const [topic, partition] = place.split("/");
-    const target = mapping[topic!];
-    if (target === undefined) continue;
-    const restored = byPlace.get(`${target}/${partition}`) ?? [];
-    expect(restored.map(({ offset }) => offset)).toEqual(source.map((_, i) => BigInt(i)));
-    const visible = ({ timestamp, content }: SeenRecord) => `${timestamp}\t${content}`;
-    expect(restored.map(visible)).toEqual(source.map(withOffsetHeaders).map(visible));
-  }
-  return mapping;
+async function makeTopics(): Promise<Record<string, string>> {
+  const byScenario = await Promise.all(
+    scenarios.map(async (prefix) => {
+      return [prefix, await createTopic(cluster, { prefix, partitionCount: 2, config: keepAll })];
+    }),
+  );
+  const config = { "message.timestamp.type": "LogAppendTime" };
+  const own = {
+    "append-time": await createTopic(cluster, { config }),
+    numbered: await createTopic(cluster),
+    "full-batch": await createTopic(cluster),
+    "full-record": await createTopic(cluster),
+  };
+  await appendNumbered(cluster, { topic: own["append-time"], from: 0, count: 20 });
+  await appendNumbered(cluster, { topic: own.numbered, from: 0, count: 30 });
+  await append(cluster, { topic: own["full-batch"], partition: 0 }, fullBatch(1_000));
+  await append(cluster, { topic: own["full-record"], partition: 0 }, fullBatch(1));
+  await produceTraffic(byScenario.map(([scenario, topic]) => [scenario!, topic!]));
+  return { ...Object.fromEntries(byScenario), ...own };
 }
 
-test("F1 F4 F7: whatever a producer wrote comes back with two more headers and no other change", async () => {
-  const config = { "retention.ms": "-1" };
-  const topics = await Promise.all(
-    scenarios.map((prefix) => createTopic(cluster, { prefix, partitionCount: 2, config })),
+async function restoreOthers(numbered: string, restoredOnce: string): Promise<typeof others> {
+  const [twice, byDefault, without] = [0, 1, 2].map(() => randomName("restored"));
+  const second = testEngine(cluster);
+  await second.backup([restoredOnce]);
+  await second.restore({ [restoredOnce]: twice! }, withHeaders);
+  const wishing = testEngine(cluster);
+  await wishing.backup([numbered], {}, undefined, withHeaders);
+  await wishing.restore({ [numbered]: byDefault! });
+  await wishing.restore({ [numbered]: without! }, { include_offset_headers: false });
+  return { twice: twice!, byDefault: byDefault!, without: without! };
+}
+
+/** What can be seen of a topic's records but their offsets. */
+function visible(records: readonly SeenRecord[]): string[] {
+  return records.map(
+    ({ partition, timestamp, content }) => `${partition}\t${timestamp}\t${content}`,
   );
-  await produceTraffic(scenarios.map((scenario, i) => [scenario, topics[i]!]));
-  await expectWithHeaders(topics);
+}
+
+function expectWithHeaders(source: string, target: string): void {
+  const records = seen.get(source)!;
+  expect(records.length).toBeGreaterThan(0);
+  expect(visible(seen.get(target)!)).toEqual(visible(records.map(withOffsetHeaders)));
+}
+
+test.each(scenarios)(
+  "F1 F4 F7: of the traffic `%s` every record has two more headers and no other change",
+  (name) => {
+    expectWithHeaders(topics[name]!, restored[name]!);
+  },
+);
+
+test("every batch was encoded anew, and the report says why", () => {
+  expect(result.failed).toEqual([]);
+  expect(result.report).toMatchObject({ include_offset_headers: true, sent: { raw: 0 } });
 });
 
-test("F8: with LogAppendTime the header has the time that consumers of the source saw", async () => {
-  const topic = await createTopic(cluster, {
-    config: { "message.timestamp.type": "LogAppendTime" },
-  });
-  await appendNumbered(cluster, { topic, from: 0, count: 20 });
-  await expectWithHeaders([topic]);
+test("F8: with LogAppendTime the header has the time that consumers of the source saw", () => {
+  expectWithHeaders(topics["append-time"]!, restored["append-time"]!);
 });
 
-test("F1: headers that were there under the same names stay, and ours come after them", async () => {
-  const first = await createTopic(cluster);
-  await appendNumbered(cluster, { topic: first, from: 0, count: 30 });
-  // The second restore restores what the first one gave headers to.
-  const engine = testEngine(cluster);
-  const { [first]: second } = await expectWithHeaders([first], engine);
-  const mapping = await expectWithHeaders([second!]);
-  const [record] = await recordsOf([mapping[second!]!]);
-  expect(record!.content.match(/782d6f726967696e616c2d6f6666736574/g)).toHaveLength(2);
+test("F1: headers that were there under the same names stay, and ours come after them", () => {
+  expectWithHeaders(restored.numbered!, others.twice);
+  const [record] = seen.get(others.twice)!;
+  const name = Buffer.from("x-original-offset").toString("hex");
+  expect(record!.content.match(new RegExp(name, "g"))).toHaveLength(2);
 });
 
-test("a backup's wish holds for a restore that does not say otherwise", async () => {
-  const topic = await createTopic(cluster);
-  await appendNumbered(cluster, { topic, from: 0, count: 5 });
-  const engine = testEngine(cluster);
-  await engine.backup([topic], {}, undefined, withHeaders);
-  const [asked, not] = [randomName("asked"), randomName("not")];
-  await engine.restore({ [topic]: asked });
-  await engine.restore({ [topic]: not }, { include_offset_headers: false });
-  const [source, byDefault, without] = await Promise.all(
-    [topic, asked, not].map((name) => recordsOf([name])),
-  );
-  expect(byDefault!.map(({ content }) => content)).toEqual(
-    source!.map((record) => withOffsetHeaders(record).content),
-  );
-  expect(without!.map(({ content }) => content)).toEqual(source!.map(({ content }) => content));
+test("a backup's wish holds for a restore that does not say otherwise", () => {
+  expectWithHeaders(topics.numbered!, others.byDefault);
+  expect(visible(seen.get(others.without)!)).toEqual(visible(seen.get(topics.numbered!)!));
 });
 
 describe("R6: headers that make records too large:", () => {
-  const record = (bytes: number): NewRecord => ({
-    timestamp: BigInt(Date.now()),
-    key: null,
-    value: randomBytes(bytes),
-  });
-  const limit = 1_048_588;
-
-  /** One batch of exactly the size that the topic takes. */
-  function fullBatch(recordCount: number): Buffer {
-    const batchOf = (slack: number) => {
-      const bytes = Math.floor(limit / recordCount) - slack;
-      return encodeBatch(
-        Array.from({ length: recordCount }, () => record(bytes)),
-        { codec: "none" },
-      );
-    };
-    for (let slack = 0; ; slack++) {
-      const batch = batchOf(slack);
-      if (batch.length <= limit) return batch;
-    }
-  }
-
-  async function topicWith(batch: Buffer): Promise<string> {
-    const topic = await createTopic(cluster);
-    await append(cluster, { topic, partition: 0 }, batch);
-    return topic;
-  }
-
-  test("a batch that is too large with its headers goes in two", async () => {
-    const topic = await topicWith(fullBatch(1_000));
-    await expectWithHeaders([topic]);
+  test("a full batch is split", () => {
+    expectWithHeaders(topics["full-batch"]!, restored["full-batch"]!);
+    const { sent } = result.report.topics.find(
+      ({ target_topic }) => target_topic === restored["full-batch"],
+    )!;
+    expect(sent.encoded).toBe(2);
   });
 
-  test("room is made for a record as large as the source topic takes, and taken back", async () => {
-    const batch = fullBatch(1);
-    expect(batch.length).toBeGreaterThan(limit - 10);
-    const topic = await topicWith(batch);
-    const mapping = await expectWithHeaders([topic]);
-    expect(await ownSettings(cluster, mapping[topic]!)).not.toHaveProperty("max.message.bytes");
+  test("room is made for a record as large as the source takes, and taken back", async () => {
+    expectWithHeaders(topics["full-record"]!, restored["full-record"]!);
+    const settings = await ownSettings(cluster, restored["full-record"]!);
+    expect(settings).not.toHaveProperty("max.message.bytes");
   });
 
   test("where no room may be made, preflight warns, and such a record is refused by name", async () => {
-    const topic = await topicWith(fullBatch(1));
-    const config = {
-      "retention.ms": "-1",
-      "message.timestamp.type": "CreateTime",
-      "max.message.bytes": String(limit),
-    };
+    const source = topics["full-record"]!;
+    const config = { ...keepAll, "max.message.bytes": String(limit) };
     const target = await createTopic(cluster, { config });
     const engine = testEngine(
       wrappedCluster(cluster, {
@@ -151,14 +160,16 @@ describe("R6: headers that make records too large:", () => {
           ]),
       }),
     );
-    await engine.backup([topic]);
-    await expect(engine.restore({ [topic]: target }, withHeaders)).rejects.toMatchObject({
+    await engine.backup([source]);
+    await expect(engine.restore({ [source]: target }, withHeaders)).rejects.toMatchObject({
       name: "RecordTooLargeError",
       message: expect.stringMatching(
-        new RegExp(`^${topic}-0: the record at offset 0 makes a batch of \\d+ bytes with its`),
+        new RegExp(`^${source}-0: the record at offset 0 makes a batch of \\d+ bytes with its`),
       ),
     });
-    expect(await recordsOf([target])).toEqual([]);
+    expect(await cluster.logEndOffset({ topic: target, partition: 0 })).toMatchObject({
+      endOffset: 0n,
+    });
     const [begun] = await restoresOf(engine.storage, engine.backupId);
     expect((await begun!.intent())?.findings).toContainEqual(
       expect.objectContaining({
@@ -172,10 +183,10 @@ describe("R6: headers that make records too large:", () => {
   });
 
   test("without headers the same record goes as it is", async () => {
-    const topic = await topicWith(fullBatch(1));
     const engine = testEngine(cluster);
-    await engine.backup([topic]);
-    const { report } = await engine.restore({ [topic]: randomName("restored") });
+    await engine.backup([topics["full-record"]!]);
+    const target = randomName("restored");
+    const { report } = await engine.restore({ [topics["full-record"]!]: target });
     expect(report.sent).toMatchObject({ raw: 1, encoded: 0 });
   });
 });
