@@ -157,6 +157,18 @@ describe("after a restore", () => {
       offset_source: "current",
       groups: [{ partitions: [{ target_offset: 30 }, { source_offset: 20, target_offset: 20 }] }],
     });
+    const file = join(folder, "restore.yaml");
+    const connection = `bootstrap_servers: [${JSON.stringify(kafka.bootstrapServers)}]`;
+    const config = [
+      ...["mode: restore", `backup_id: ${engine.backupId}`, `source: { ${connection} }`],
+      `storage: { backend: filesystem, path: ${JSON.stringify(folder)} }`,
+      `target: { ${connection}, topics: { include: ["*"] } }`,
+      "restore: { consumer_groups: [x], offset_source: current }",
+    ];
+    await writeFile(file, `${config.join("\n")}\n`);
+    const byFile = await cli(plan, ...named(plain), "--config", file, ...current);
+    const { groups } = JSON.parse(byFile.stdout);
+    expect(groups).toMatchObject([{ partitions: [{}, { source_offset: 20, current_offset: 5 }] }]);
     const refused = await cli(plan, ...named(plain), ...servers);
     expect(refused.exitCode).toBe(exitCodes.usage);
     expect(refused.stderr).toContain("--offset-source current alone");
