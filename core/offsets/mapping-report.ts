@@ -83,8 +83,8 @@ export async function offsetMapping(
       return { ...at, offset, metadata, read_at: document.read_at, from };
     }),
   );
-  const translated = await translateAll(restore, positions, topicIds, deadline);
-  const { manifest } = stored;
+  const lives = newestLives(stored.manifest, topicIds);
+  const translated = await translateAll(restore, positions, lives, deadline);
   const byGroup = Map.groupBy(positions, ({ group }) => group);
   const groups = [...byGroup].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
@@ -100,8 +100,9 @@ export async function offsetMapping(
           .map((position) => ({ ...placeOf(position), position }))
           .sort(byPlace)
           .map(({ position, ...at }) => {
-            const end = archivedEnd(manifest, position, topicIds.get(at.topic));
-            return [partitionName(at), mapped(position, end, translated.get(position))] as const;
+            const name = partitionName(at);
+            const end = lives.get(name)?.next_offset ?? null;
+            return [name, mapped(position, end, translated.get(position))] as const;
           });
         return [group, { partitions: Object.fromEntries(partitions) }];
       }),
@@ -110,18 +111,34 @@ export async function offsetMapping(
   };
 }
 
-/** Partition by partition; a position under another topic id is of other records. */
+/** By `topic-partition`, the life that the newest run saw, where something of it is archived. */
+function newestLives(
+  { topics }: Manifest,
+  topicIds: ReadonlyMap<string, string>,
+): ReadonlyMap<string, LineageState> {
+  const lives = topics.flatMap(({ name: topic, partitions }) =>
+    partitions.map(({ partition, lineages }) => {
+      return [partitionName({ topic, partition }), lineages.at(-1)!, topicIds.get(topic)] as const;
+    }),
+  );
+  const seen = lives.filter(([, life, topicId]) => life.topic_id === topicId);
+  return new Map(seen.map(([name, life]) => [name, life]));
+}
+
+/** Partition by partition; positions in one life of a partition say nothing of another (K3). */
 async function translateAll(
   restore: FoundRestore | undefined,
   positions: readonly GroupPosition[],
-  topicIds: ReadonlyMap<string, string>,
+  lives: ReadonlyMap<string, LineageState>,
   deadline: Deadline,
 ): Promise<Map<GroupPosition, Translated>> {
   const translated = new Map<GroupPosition, Translated>();
   const byPartition = Map.groupBy(positions, sourceKey);
   for (const partition of restore?.partitions ?? []) {
     const here = byPartition.get(sourceKey(partition));
-    const isSame = topicIds.get(partition.source_topic) === partition.source_topic_id;
+    const life = lives.get(sourceKey(partition));
+    const isSame =
+      life?.topic_id === partition.source_topic_id && life.lineage === partition.lineage;
     if (here === undefined || !isSame) continue;
     deadline.signal.throwIfAborted();
     for (const one of await translatePositions(partition, here)) translated.set(one.position, one);
@@ -131,18 +148,6 @@ async function translateAll(
 
 function placeOf({ source_topic, source_partition }: GroupPosition) {
   return { topic: source_topic, partition: source_partition };
-}
-
-function archivedEnd(
-  manifest: Manifest,
-  { source_topic, source_partition }: GroupPosition,
-  topicId: string | undefined,
-): bigint | null {
-  const lineage: LineageState | undefined = manifest.topics
-    .find(({ name }) => name === source_topic)
-    ?.partitions.find(({ partition }) => partition === source_partition)
-    ?.lineages.at(-1);
-  return lineage?.topic_id === topicId ? (lineage?.next_offset ?? null) : null;
 }
 
 function mapped(

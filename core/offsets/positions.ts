@@ -73,10 +73,10 @@ export async function readPositions(
     if (search.isOver) break;
     search.look(await moment.read());
   }
-  const names = search.groups;
-  const selected = new Set(selectGroups(names, request.groups));
+  const known = new Set(search.groups);
+  const selected = new Set(selectGroups([...known], request.groups));
   const positions = search.positions.filter(({ group }) => selected.has(group));
-  const unknown = [...selected].filter((group) => !names.includes(group));
+  const unknown = [...selected].filter((group) => !known.has(group));
   if (unknown.length > 0 || positions.length === 0) {
     const groups = unknown.length > 0 ? unknown : [...selected];
     throw await nothingKnown(deps, manifest, offset_source, window_end, groups);
