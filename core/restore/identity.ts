@@ -85,7 +85,10 @@ export async function restoreToContinue(
  * of: a second one would take the first one's settings for the topic's own. Throws
  * BackupConflictError with the restore's id.
  */
-export async function refuseConflicts(deps: Reading, targetTopics: readonly string[]): Promise<void> {
+export async function refuseConflicts(
+  deps: Reading,
+  targetTopics: readonly string[],
+): Promise<void> {
   const wanted = new Set(targetTopics);
   for await (const backupId of deps.catalog.listBackups()) {
     for (const intent of await unfinishedRestores(deps, backupId)) {

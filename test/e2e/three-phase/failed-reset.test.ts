@@ -1,4 +1,5 @@
 /** R7: resets that fail, are rolled back to the safety snapshot, and are repeated alone. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster, NewOffset } from "#core/kafka/cluster.ts";
@@ -156,6 +157,14 @@ describe("R7 a reset that fails for one group", () => {
     expect(await standing(groups[0]!, one.target)).toEqual(["0 44 ", "1 60 "]);
   });
 
+  test("is repeated with the positions of before, whatever was backed up meanwhile", async () => {
+    await commit(groups[0]!, at(source, 0, 90n));
+    await testEngine(cluster, { storage: one.store, backupId }).backup([source]);
+    await commit(groups[0]!, at(source, 0, 20n));
+    expect((await one.run(cluster, true)).status).toBe("done");
+    await expectReset(one.target);
+  });
+
   test("stands in the way of another reset of its groups until it is given up", async () => {
     const [record] = await threePhasesOf(one.store, backupId);
     const deps = threePhaseDeps(one.store, cluster);
@@ -262,13 +271,17 @@ describe("R7 what cannot be done is refused before anything is written", () => {
   });
 });
 
-test("stopped while it sets offsets, groups are put back and the same command goes on", async () => {
+test("R7 stopped while it sets offsets, groups are put back and the same command goes on", async () => {
+  const underWayMs = 300;
   const one = await caseOf();
   const abort = new AbortController();
   const stopping = wrappedCluster(cluster, {
-    commitOffsets: (group, offsets) => {
-      // The first one is under way when the others find that they shall not begin.
-      abort.abort(new BackupError("CancelledError", "stopped by SIGINT"));
+    commitOffsets: async (group, offsets) => {
+      // The first one is still under way when the others find that they shall not begin.
+      if (!abort.signal.aborted) {
+        abort.abort(new BackupError("CancelledError", "stopped by SIGINT"));
+        await sleep(underWayMs);
+      }
       return cluster.commitOffsets(group, offsets);
     },
   });
@@ -277,6 +290,7 @@ test("stopped while it sets offsets, groups are put back and the same command go
   const error = await errorOf(runPhases(deps, one.request, {}, deadline));
   expect(error.name).toBe("CancelledError");
   expect(error.message).toContain("the groups stand where they stood before");
+  await sleep(2 * underWayMs);
   await expectAsBefore(one.target);
   expect((await one.run()).status).toBe("done");
   await expectReset(one.target);
