@@ -3,7 +3,11 @@ import { defineConfig } from "vitest/config";
 const settings = { testTimeout: 20_000, hookTimeout: 120_000, allowOnly: false };
 
 /** Run against the shared services that test/support/global-setup.ts starts. */
-const withServices = ["test/integration/**/*.test.ts", "test/e2e/**/*.test.ts"];
+const withServices = [
+  "test/integration/**/*.test.ts",
+  "test/e2e/**/*.test.ts",
+  "test/statemachines/deployed/**/*.test.ts",
+];
 /** Start what they need themselves. */
 const contracts = ["test/contract/**/*.test.ts"];
 

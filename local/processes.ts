@@ -158,9 +158,17 @@ async function logTail(options: ProcessOptions): Promise<string> {
 export async function runToEnd(
   command: string,
   args: readonly string[],
-  options: { readonly cwd?: string } = {},
+  options: {
+    readonly cwd?: string;
+    /** Added to this process's own environment; undefined removes a variable. */
+    readonly env?: Readonly<Record<string, string | undefined>>;
+  } = {},
 ): Promise<string> {
-  const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, {
+    ...options,
+    env: { ...process.env, ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const output: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => output.push(chunk));
   child.stderr.on("data", (chunk: Buffer) => output.push(chunk));

@@ -4,7 +4,7 @@ import { dirname, join, normalize, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "..");
-const folders = ["core", "cli", "local", "test", "bench", "scripts", "demos"];
+const folders = ["core", "cli", "functions", "cdk", "local", "test", "bench", "scripts", "demos"];
 
 interface SourceFile {
   /** Relative to the root, with slashes. */
@@ -74,6 +74,19 @@ describe("layers", () => {
   test("entry points know the engine and not each other, but for the demos' services", () => {
     expect(violations("cli", (to) => inside(to, "local", "test", "bench", "demos"))).toEqual([]);
     expect(violations("local", (to) => inside(to, "cli", "test", "bench", "demos"))).toEqual([]);
+  });
+
+  test("functions know the engine and nothing else; what deploys them knows errors and configuration", () => {
+    const others = folders.filter((folder) => folder !== "core" && folder !== "functions");
+    expect(violations("functions", (to) => inside(to, ...others))).toEqual([]);
+    const isForbidden = (to: string) =>
+      inside(to, ...folders.filter((folder) => folder !== "cdk")) &&
+      !inside(to, "core/errors.ts", "core/config");
+    expect(violations("cdk", isForbidden)).toEqual([]);
+    const readEnvironment = tree
+      .filter(({ path, text }) => inside(path, "functions") && text.includes("process.env"))
+      .map(({ path }) => path);
+    expect(readEnvironment).toEqual(["functions/runtime.ts"]);
   });
 
   test("only open.ts names a concrete storage or catalogue", () => {

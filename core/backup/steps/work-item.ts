@@ -11,12 +11,13 @@ import { failuresOf, writeFailures } from "#core/backup/steps/failed-items.ts";
 import { unreadPartitions } from "#core/backup/steps/unread.ts";
 import { keepingLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
+import type { Cluster, FetchedPartition, FetchRequest } from "#core/kafka/cluster.ts";
 import { type FailedPartition, failedPartition } from "#core/partition-failure.ts";
-import type { Deadline } from "#core/runtime.ts";
+import type { Clock, Deadline } from "#core/runtime.ts";
 
 /**
  * Reads on in the item's partitions until all are read or have failed, or `deadline` comes, or
- * the turn is over: `turnMs` after reading began. A partition that fails is written down and not
+ * the turn is over, `turnMs` after reading began. A partition that fails is written down and not
  * tried again; the others go on (K7). Throws BackupConflictError when the lease is lost, and what
  * the storage throws.
  */
@@ -44,10 +45,11 @@ async function oneTurn(
   const { run, item } = request;
   const failed = await failuresOf(deps.storage, run, item.number);
   const pending = await unreadPartitions(deps.catalog, request, failed);
-  const turn = turnOf(deps, turnMs, deadline);
   const moved = { records: 0, bytes: 0 };
-  const counting: BackupDeps = {
+  const turn = new Turn(deps, turnMs, deadline);
+  const watched: BackupDeps = {
     ...deps,
+    cluster: { ...deps.cluster, fetch: (request) => turn.fetch(deps.cluster, request) },
     onProgress(event) {
       if (event.kind === "advanced") {
         moved.records += event.records;
@@ -66,7 +68,7 @@ async function oneTurn(
     const { backup_id, run_id, state_id, segments } = run;
     const ofPartition = { backup_id, run_id, state_id, segments, work };
     try {
-      const { status } = await backupPartition(counting, ofPartition, turn);
+      const { status } = await backupPartition(watched, ofPartition, turn);
       if (status === "continue") left += 1;
     } catch (cause) {
       failures.push(failedPartition({ topic: work.topic, partition: work.partition, cause }));
@@ -79,13 +81,37 @@ async function oneTurn(
   return { status: left > 0 ? "continue" : "done", ...moved, partitions_left: left };
 }
 
-/** Begins now, so that each turn reads something, however long it took to get here. */
-function turnOf({ clock }: BackupDeps, turnMs: number, deadline: Deadline): Deadline {
-  const endsAtMs = clock.monotonicMs() + turnMs;
-  const remainingMs = () => Math.min(deadline.remainingMs(), endsAtMs - clock.monotonicMs());
-  return {
-    signal: deadline.signal,
-    remainingMs,
-    passed: () => deadline.passed() || remainingMs() <= 0,
-  };
+/**
+ * Ends `turnMs` after it began, but not before its first records have come: else turns that are
+ * too short to open a partition would follow one another for ever.
+ */
+class Turn implements Deadline {
+  readonly signal: AbortSignal;
+  readonly #clock: Clock;
+  readonly #deadline: Deadline;
+  readonly #endsAtMs: number;
+  #hasRecords = false;
+
+  constructor({ clock }: BackupDeps, turnMs: number, deadline: Deadline) {
+    this.signal = deadline.signal;
+    this.#clock = clock;
+    this.#deadline = deadline;
+    this.#endsAtMs = clock.monotonicMs() + turnMs;
+  }
+
+  async fetch(cluster: Cluster, request: FetchRequest): Promise<FetchedPartition> {
+    const fetched = await cluster.fetch(request);
+    if (fetched.records.length > 0) this.#hasRecords = true;
+    return fetched;
+  }
+
+  passed(): boolean {
+    return this.#deadline.passed() || this.remainingMs() <= 0;
+  }
+
+  remainingMs(): number {
+    const remainingMs = this.#deadline.remainingMs();
+    if (!this.#hasRecords) return remainingMs;
+    return Math.min(remainingMs, this.#endsAtMs - this.#clock.monotonicMs());
+  }
 }

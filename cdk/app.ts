@@ -1,0 +1,49 @@
+/** `cdk synth` and `cdk deploy`: one stack with one `KafkaBackup`. */
+import { App, CfnOutput, Stack } from "aws-cdk-lib";
+import { SecurityGroup, Vpc } from "aws-cdk-lib/aws-ec2";
+import { Secret } from "aws-cdk-lib/aws-secretsmanager";
+import type { Network } from "#cdk/backup-function.ts";
+import { KafkaBackup } from "#cdk/kafka-backup.ts";
+import { type DeploySettings, readSettings } from "#cdk/settings.ts";
+
+const app = new App();
+const settings = readSettings((name) => app.node.tryGetContext(name));
+const { stage, secret_arn } = settings;
+const stack = new Stack(app, settings.stack, {
+  description: "Backups of an Apache Kafka cluster",
+  terminationProtection: stage === "aws",
+});
+const kafkaBackup = new KafkaBackup(stack, "KafkaBackup", {
+  configFile: settings.config,
+  env: process.env,
+  stage,
+  encryption: settings.encryption,
+  maxConcurrency: settings.max_concurrency,
+  network: networkOf(stack, settings),
+  login:
+    secret_arn === undefined ? undefined : Secret.fromSecretCompleteArn(stack, "Login", secret_arn),
+});
+const { stateMachineArn } = kafkaBackup.backup.stateMachine;
+new CfnOutput(stack, "BackupStateMachineArn", { value: stateMachineArn });
+new CfnOutput(stack, "BucketName", { value: kafkaBackup.bucket.bucketName });
+
+/** Named by their ids: nothing is looked up, so that a synthesis needs no account. */
+function networkOf(
+  scope: Stack,
+  { vpc_id, subnet_ids, security_group_ids }: DeploySettings,
+): Network | undefined {
+  if (vpc_id === undefined || subnet_ids === undefined || security_group_ids === undefined) {
+    return undefined;
+  }
+  return {
+    vpc: Vpc.fromVpcAttributes(scope, "Vpc", {
+      vpcId: vpc_id,
+      // Only counted: each subnet has one.
+      availabilityZones: subnet_ids.map((_, i) => `zone-${i}`),
+      privateSubnetIds: subnet_ids,
+    }),
+    securityGroups: security_group_ids.map((id) =>
+      SecurityGroup.fromSecurityGroupId(scope, id, id),
+    ),
+  };
+}

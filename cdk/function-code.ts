@@ -1,0 +1,60 @@
+/**
+ * The code of all functions in one folder: a bundle with an entry for each function and shared
+ * chunks, the native packages, and the deployment's configuration.
+ */
+import { chmodSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildSync } from "esbuild";
+import { copyNativePackages, nativePackages } from "#cdk/native-packages.ts";
+
+const root = join(import.meta.dirname, "..");
+/** Of `functions/`: what the functions share. */
+const shared = ["runtime.ts", "settings.ts"];
+/** Bundled CommonJS packages ask for Node's own modules by `require`. */
+const requireForBundled =
+  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
+
+/** `aws`: Lambda's own Node on arm64. `local`: the Node that runs this, for an emulator. */
+export type Stage = "aws" | "local";
+
+/** Names of the functions, which are those of their files: `plan-backup`. */
+export function functionNames(): string[] {
+  const files = readdirSync(join(root, "functions"));
+  return files.filter((file) => !shared.includes(file)).map((file) => file.replace(/\.ts$/, ""));
+}
+
+/** Makes a folder of temporary files, which the caller removes, and returns its path. */
+export function buildFunctionCode(config: string, stage: Stage): string {
+  const folder = mkdtempSync(join(tmpdir(), "kafka-backup-functions-"));
+  const entries = functionNames().map((name) => [name, `functions/${name}.ts`]);
+  const bootstrap = stage === "local" ? [["runtime-loop", "local/lambda-runtime.ts"]] : [];
+  buildSync({
+    absWorkingDir: root,
+    entryPoints: Object.fromEntries([...entries, ...bootstrap]),
+    outdir: folder,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node24",
+    external: [...nativePackages],
+    banner: { js: requireForBundled },
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: "linked",
+    logLevel: "warning",
+  });
+  copyNativePackages(stage === "aws" ? "linux-arm64" : "host", join(folder, "node_modules"));
+  writeFileSync(join(folder, "backup.json"), config);
+  if (stage === "local") writeBootstrap(join(folder, "bootstrap"));
+  return folder;
+}
+
+/** What Lambda starts in a runtime that the function brings itself. */
+function writeBootstrap(file: string): void {
+  const loop = '"$(dirname "$0")/runtime-loop.mjs"';
+  writeFileSync(file, `#!/bin/sh\nexec '${process.execPath}' ${loop}\n`);
+  chmodSync(file, 0o755);
+}

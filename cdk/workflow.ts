@@ -1,0 +1,113 @@
+/** A state machine from its file in `statemachines/`, with a role that may do what it names. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ArnFormat, RemovalPolicy, Stack } from "aws-cdk-lib";
+import { Policy, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import type { IFunction } from "aws-cdk-lib/aws-lambda";
+import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
+import {
+  DefinitionBody,
+  LogLevel,
+  StateMachine,
+  StateMachineType,
+} from "aws-cdk-lib/aws-stepfunctions";
+import { Construct } from "constructs";
+import { acknowledgePattern } from "#cdk/findings.ts";
+import type { Stage } from "#cdk/function-code.ts";
+
+export interface WorkflowProps {
+  /** Of the file: `backup` for `backup.asl.json`. */
+  readonly name: string;
+  readonly stage: Stage;
+  /** By what the file calls them: `${PlanBackupFunctionArn}`. */
+  readonly functions: Readonly<Record<string, IFunction>>;
+  /** Replaces what the file says of its Distributed Map. */
+  readonly maxConcurrency?: number | undefined;
+}
+
+const folder = join(import.meta.dirname, "../statemachines");
+
+export class Workflow extends Construct {
+  readonly stateMachine: StateMachine;
+  readonly role: Role;
+  /** Children of the Distributed Map at a time. */
+  readonly maxConcurrency: number;
+
+  constructor(scope: Construct, id: string, props: WorkflowProps) {
+    super(scope, id);
+    const definition = JSON.parse(readFileSync(join(folder, `${props.name}.asl.json`), "utf8"));
+    this.maxConcurrency = withMaxConcurrency(definition, props.maxConcurrency);
+    this.role = new Role(this, "Role", {
+      assumedBy: new ServicePrincipal("states.amazonaws.com"),
+      description: `Of the state machine ${props.name}`,
+    });
+    for (const each of Object.values(props.functions)) {
+      this.role.addToPolicy(
+        new PolicyStatement({
+          actions: ["lambda:InvokeFunction"],
+          resources: [each.functionArn],
+        }),
+      );
+    }
+    this.stateMachine = new StateMachine(this, "StateMachine", {
+      definitionBody: DefinitionBody.fromString(JSON.stringify(definition)),
+      definitionSubstitutions: Object.fromEntries(
+        Object.entries(props.functions).map(([name, { functionArn }]) => [name, functionArn]),
+      ),
+      stateMachineType: StateMachineType.STANDARD,
+      role: this.role,
+      tracingEnabled: true,
+      logs: {
+        destination: new LogGroup(this, "Logs", {
+          retention: RetentionDays.THREE_MONTHS,
+          removalPolicy: props.stage === "local" ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+        }),
+        level: LogLevel.ALL,
+        includeExecutionData: true,
+      },
+    });
+    acknowledgePattern(this.role, "*", "X-Ray and the delivery of logs know no resources.");
+    this.#grantChildren();
+  }
+
+  /**
+   * A Distributed Map's children are executions of the same machine. A policy of its own, as the
+   * machine itself depends on its role.
+   */
+  #grantChildren(): void {
+    const { stateMachineArn, stateMachineName } = this.stateMachine;
+    const executions = Stack.of(this).formatArn({
+      service: "states",
+      resource: "execution",
+      resourceName: `${stateMachineName}/*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+    const children = new Policy(this, "Children", {
+      roles: [this.role],
+      statements: [
+        new PolicyStatement({ actions: ["states:StartExecution"], resources: [stateMachineArn] }),
+        new PolicyStatement({
+          actions: ["states:DescribeExecution", "states:StopExecution"],
+          resources: [executions],
+        }),
+      ],
+    });
+    acknowledgePattern(children, executions, "Names of executions are known only at run time.");
+  }
+}
+
+interface MapState {
+  readonly Type: string;
+  MaxConcurrency?: number;
+}
+
+/** Of the machine's one Map at the top. */
+function withMaxConcurrency(
+  definition: { readonly States: Record<string, MapState> },
+  maxConcurrency: number | undefined,
+): number {
+  const map = Object.values(definition.States).find(({ Type }) => Type === "Map");
+  if (map?.MaxConcurrency === undefined) throw new Error("the state machine's Map has no bound");
+  if (maxConcurrency !== undefined) map.MaxConcurrency = maxConcurrency;
+  return map.MaxConcurrency;
+}

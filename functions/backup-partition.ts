@@ -1,0 +1,19 @@
+/** The worker of the backup machine: one turn at the partitions of one work item. */
+import { z } from "zod";
+import { backupRun, workItemRequest } from "#core/backup/steps/contract.ts";
+import { backupWorkItem } from "#core/backup/steps/work-item.ts";
+import { step } from "#functions/runtime.ts";
+
+const input = workItemRequest.extend({
+  run: backupRun.extend({ turn_ms: z.int().min(100).default(Number.MAX_SAFE_INTEGER) }),
+});
+
+export const handler = step(input, async (step, { run, item }) => {
+  const deps = await step.backupDeps();
+  const outcome = await backupWorkItem(deps, { run, item }, run.turn_ms, step.deadline);
+  step.measure(run.backup_id, {
+    RecordsArchived: [outcome.records, "Count"],
+    BytesArchived: [outcome.bytes, "Bytes"],
+  });
+  return outcome;
+});

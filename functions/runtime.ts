@@ -1,0 +1,139 @@
+/**
+ * What all functions share: parsing, the deadline, clients that outlive an invocation, logs,
+ * metrics, traces, and the error boundary. A function answers plain JSON; a BackupError leaves it
+ * as it is, so that its name is what `ErrorEquals` in a state machine compares, and its message
+ * what the execution's cause says.
+ */
+import { join } from "node:path";
+import { Logger as LambdaLogger } from "@aws-lambda-powertools/logger";
+import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";
+import { Metrics } from "@aws-lambda-powertools/metrics";
+import type { MetricUnit } from "@aws-lambda-powertools/metrics/types";
+import { Tracer } from "@aws-lambda-powertools/tracer";
+import { captureLambdaHandler } from "@aws-lambda-powertools/tracer/middleware";
+import middy from "@middy/core";
+import type { Context } from "aws-lambda";
+import type { z } from "zod";
+import type { BackupDeps } from "#core/backup/contract.ts";
+import type { CatalogDeps } from "#core/backup/steps/contract.ts";
+import type { DeployedConfig } from "#core/config/deployment.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
+import { type Deadline, deadlineAt, type Logger } from "#core/runtime.ts";
+import { randomId, systemClock } from "#core/system.ts";
+import { Clients, configFileName } from "#functions/settings.ts";
+
+const lambdaLogger = new LambdaLogger();
+const metrics = new Metrics({ namespace: "KafkaBackup" });
+const tracer = new Tracer();
+
+const logger: Logger = {
+  debug: (message, fields = {}) => lambdaLogger.debug(message, fields),
+  info: (message, fields = {}) => lambdaLogger.info(message, fields),
+  warn: (message, fields = {}) => lambdaLogger.warn(message, fields),
+  error: (message, fields = {}) => lambdaLogger.error(message, fields),
+};
+
+/** Kept from one invocation to the next. */
+const clients = new Clients(
+  {
+    configFile: join(import.meta.dirname, configFileName),
+    secretArn: process.env.KAFKA_BACKUP_SECRET_ARN,
+  },
+  logger,
+);
+
+const workers = Number(process.env.KAFKA_BACKUP_WORKERS);
+
+/**
+ * A worker stops so long before the function's own end: the last fetch (5 s), closing and
+ * uploading its segments, and one round of a storage's repetitions (33 s) fit into it.
+ */
+const marginMs = 60_000;
+
+/** What a step works with. */
+export interface Step {
+  readonly deadline: Deadline;
+  /** Workers of a state machine's Map at a time, as its definition says. */
+  readonly workers: number;
+  config(): Promise<DeployedConfig>;
+  /** For steps that do not read from Kafka. */
+  catalogDeps(): Promise<CatalogDeps>;
+  backupDeps(): Promise<BackupDeps>;
+  /** Adds to the metrics of this invocation, which bear the backup's id. */
+  measure(backupId: string, measured: Readonly<Record<string, Measured>>): void;
+}
+
+export type Measured = readonly [value: number, unit: MetricUnit];
+
+/**
+ * A function's handler: checks the event against `input` and does `work`. Throws
+ * InvalidRequestError that names the field.
+ */
+export function step<Input, Output>(
+  input: z.ZodType<Input>,
+  work: (step: Step, request: Input) => Promise<Output>,
+) {
+  const handle = async (event: unknown, context: Context) =>
+    plainJson(await work(stepWithin(context), parsed(input, event)));
+  return middy(handle)
+    .use(captureLambdaHandler(tracer, { captureResponse: false }))
+    .use(injectLambdaContext(lambdaLogger, { resetKeys: true }))
+    .use({ after: publishMetrics, onError: publishMetrics })
+    .use({ onError: ({ error }) => logError(error) });
+}
+
+function publishMetrics(): void {
+  if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
+}
+
+function logError(error: unknown): void {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  const told = isBackupError(error) ? { hint: error.hint, details: error.details } : { error };
+  logger.error(`${name}: ${message}`, told);
+}
+
+function stepWithin(context: Context): Step {
+  const endsAtMs = systemClock.monotonicMs() + context.getRemainingTimeInMillis() - marginMs;
+  const catalogDeps = async () => ({
+    storage: await clients.storage(),
+    catalog: await clients.catalog(),
+    clock: systemClock,
+    logger,
+  });
+  return {
+    deadline: deadlineAt(systemClock, endsAtMs),
+    workers,
+    config: () => clients.config(),
+    catalogDeps,
+    backupDeps: async () => ({
+      ...(await catalogDeps()),
+      cluster: await clients.cluster(),
+      newId: randomId,
+    }),
+    measure(backupId, measured) {
+      metrics.addDimension("backup_id", backupId);
+      for (const [name, [value, unit]] of Object.entries(measured)) {
+        metrics.addMetric(name, unit, value);
+      }
+    },
+  };
+}
+
+function parsed<Input>(input: z.ZodType<Input>, event: unknown): Input {
+  const result = input.safeParse(event);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(
+    ({ path, message }) => `${path.join(".") || "input"}: ${message}`,
+  );
+  throw new BackupError("InvalidRequestError", problems.join("; "), {
+    hint: "statemachines/README.md shows the input of each state machine.",
+  });
+}
+
+/** 64-bit integers as decimal strings: a state machine's JSON numbers are not exact. */
+function plainJson<T>(value: T): unknown {
+  const text = JSON.stringify(value, (_key, inner) =>
+    typeof inner === "bigint" ? inner.toString() : inner,
+  );
+  return JSON.parse(text ?? "null");
+}

@@ -1,0 +1,94 @@
+/**
+ * The serverless side on this machine: the real `cdk bootstrap` and `cdk deploy` of the real
+ * stack, into an AWS emulator that runs already.
+ */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runToEnd } from "#local/processes.ts";
+
+export interface AwsEndpoint {
+  /** For every service. */
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+export interface AwsStageOptions {
+  /** Of the cluster to back up. */
+  readonly bootstrapServers: string;
+  /** Created. */
+  readonly bucket: string;
+  readonly stackName: string;
+  /** What executions back up unless their input says otherwise. */
+  readonly topics: readonly string[];
+  /** Further keys of the configuration's `backup` section. */
+  readonly backup?: Readonly<Record<string, unknown>>;
+}
+
+export interface AwsStage {
+  readonly backupStateMachineArn: string;
+  readonly bucket: string;
+}
+
+const root = join(import.meta.dirname, "..");
+const cdk = join(root, "node_modules/.bin/cdk");
+/** Of the emulator's root user. */
+const account = "000000000000";
+
+/** Takes some 20 s. Throws with what the CDK said last. */
+export async function deployAwsStage(
+  aws: AwsEndpoint,
+  options: AwsStageOptions,
+): Promise<AwsStage> {
+  const folder = await mkdtemp(join(tmpdir(), "kafka-backup-stage-"));
+  try {
+    const env = environmentFor(aws);
+    const config = join(folder, "backup.json");
+    await writeFile(config, JSON.stringify(configurationFor(aws, options)));
+    const context = { config, stage: "local", stack: options.stackName };
+    const shared = [
+      ...["--output", join(folder, "cdk.out"), "--ci"],
+      ...["--no-notices", "--no-version-reporting"],
+      ...Object.entries(context).flatMap(([name, value]) => ["--context", `${name}=${value}`]),
+    ];
+    const target = `aws://${account}/${aws.region}`;
+    await runToEnd(cdk, ["bootstrap", target, ...shared], { cwd: root, env });
+    const outputsFile = join(folder, "outputs.json");
+    const deploy = ["deploy", "--require-approval", "never", "--outputs-file", outputsFile];
+    await runToEnd(cdk, [...deploy, ...shared], { cwd: root, env });
+    const outputs = JSON.parse(await readFile(outputsFile, "utf8"))[options.stackName];
+    return { backupStateMachineArn: outputs.BackupStateMachineArn, bucket: outputs.BucketName };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What makes the AWS SDK and the CDK talk to the emulator and to nothing else. */
+export function environmentFor(aws: AwsEndpoint): Record<string, string | undefined> {
+  return {
+    AWS_ENDPOINT_URL: aws.endpoint,
+    AWS_ENDPOINT_URL_S3: aws.endpoint,
+    AWS_ACCESS_KEY_ID: aws.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: aws.secretAccessKey,
+    AWS_SESSION_TOKEN: undefined,
+    AWS_PROFILE: undefined,
+    AWS_REGION: aws.region,
+    AWS_DEFAULT_REGION: aws.region,
+    CDK_DEFAULT_ACCOUNT: account,
+    CDK_DEFAULT_REGION: aws.region,
+  };
+}
+
+function configurationFor(aws: AwsEndpoint, options: AwsStageOptions): object {
+  const { bootstrapServers, topics, bucket, stackName, backup = {} } = options;
+  const { endpoint, region } = aws;
+  return {
+    mode: "backup",
+    backup_id: stackName.toLowerCase(),
+    source: { bootstrap_servers: bootstrapServers, topics: { include: topics } },
+    storage: { backend: "s3", bucket, endpoint, region, path_style: true },
+    backup,
+  };
+}

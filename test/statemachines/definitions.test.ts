@@ -1,0 +1,160 @@
+/** What holds for every state machine's file, and that names in it and in the code agree. */
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { functionNames } from "#cdk/function-code.ts";
+import { errorTable } from "#core/errors.ts";
+
+const root = join(import.meta.dirname, "../..");
+const folder = join(root, "statemachines");
+
+interface ErrorRule {
+  readonly ErrorEquals: readonly string[];
+  readonly Next?: string;
+  readonly JitterStrategy?: string;
+  readonly MaxAttempts?: number;
+}
+
+interface State {
+  readonly Type: string;
+  readonly Next?: string;
+  readonly TimeoutSeconds?: number;
+  readonly MaxConcurrency?: number;
+  readonly ItemProcessor?: { readonly States: Record<string, State> };
+  readonly Retry?: readonly ErrorRule[];
+  readonly Catch?: readonly ErrorRule[];
+  readonly Parameters?: { readonly FunctionName?: string };
+}
+
+interface NamedState extends State {
+  readonly name: string;
+}
+
+const machines = readdirSync(folder)
+  .filter((file) => file.endsWith(".asl.json"))
+  .map((file) => {
+    const text = readFileSync(join(folder, file), "utf8");
+    const definition = JSON.parse(text);
+    return { file, text, definition, states: statesOf(definition.States) };
+  });
+
+function statesOf(states: Record<string, State>): NamedState[] {
+  return Object.entries(states).flatMap(([name, state]) => [
+    { name, ...state },
+    ...statesOf(state.ItemProcessor?.States ?? {}),
+  ]);
+}
+
+const tasks = machines.flatMap(({ states }) => states.filter(({ Type }) => Type === "Task"));
+
+/** What Lambda and Step Functions themselves say; no function of ours throws them. */
+const namesOfAws = [
+  "Lambda.AWSLambdaException",
+  "Lambda.ClientExecutionTimeoutException",
+  "Lambda.SdkClientException",
+  "Lambda.ServiceException",
+  "Lambda.TooManyRequestsException",
+  "Lambda.Unknown",
+  "Runtime.ExitError",
+  "Sandbox.Timedout",
+  "States.ALL",
+  "States.Timeout",
+];
+
+type Validator = (
+  definition: object,
+  options: { checkArn: boolean; checkPaths: boolean },
+) => Promise<{
+  isValid: boolean;
+  errors: object[];
+}>;
+const validate: Validator = createRequire(import.meta.url)("asl-validator");
+
+describe.each(machines)("$file", ({ text, definition, states }) => {
+  test("is valid in the Amazon States Language", async () => {
+    // Names of functions are put in when it is deployed.
+    const result = await validate(definition, { checkArn: false, checkPaths: true });
+    expect(result.errors).toEqual([]);
+    expect(result.isValid).toBe(true);
+  });
+
+  test("ends by itself", () => {
+    expect(definition.TimeoutSeconds).toBeGreaterThan(0);
+  });
+
+  test("bounds its Maps, and catches whatever they end with", () => {
+    for (const { MaxConcurrency, Catch = [] } of states.filter(({ Type }) => Type === "Map")) {
+      expect(MaxConcurrency).toBeGreaterThan(0);
+      expect(Catch.at(-1)?.ErrorEquals).toEqual(["States.ALL"]);
+    }
+  });
+
+  test("uses nothing that the emulator passes over, which would go untested", () => {
+    const passedOver = ["ItemBatcher", "ResultWriter", "HeartbeatSeconds", "MaxConcurrencyPath"];
+    for (const name of passedOver) expect(text).not.toContain(`"${name}`);
+  });
+
+  test("names in ErrorEquals are those of the table of errors, or of AWS", () => {
+    const rules = states.flatMap(({ Retry = [], Catch = [] }) => [...Retry, ...Catch]);
+    const names = new Set(rules.flatMap(({ ErrorEquals }) => ErrorEquals));
+    const known = [...Object.keys(errorTable), ...namesOfAws];
+    expect([...names].filter((name) => !known.includes(name))).toEqual([]);
+  });
+
+  test("functions that it names exist, and no others are there for it", () => {
+    const arns = new Set(
+      states.flatMap(({ Parameters }) => Parameters?.FunctionName ?? []).map(functionOf),
+    );
+    expect([...arns].sort()).toEqual(functionNames().sort());
+  });
+});
+
+/** `${PlanBackupFunctionArn}`: `plan-backup`. */
+function functionOf(reference: string): string {
+  const name = /^\$\{(\w+)FunctionArn\}$/.exec(reference)?.[1] ?? "";
+  return name.replaceAll(/(?<!^)([A-Z])/g, "-$1").toLowerCase();
+}
+
+describe.each(tasks)("task $name", ({ TimeoutSeconds, Retry = [], Catch = [] }) => {
+  test("has a timeout that is longer than its function's own", () => {
+    expect(TimeoutSeconds).toBeGreaterThan(15 * 60);
+  });
+
+  test("repeats every error that a pause may mend, with jitter", () => {
+    const retried = Retry.flatMap(({ ErrorEquals }) => ErrorEquals);
+    const mendable = Object.entries(errorTable)
+      .filter(([, { retry }]) => retry === "backoff")
+      .map(([name]) => name);
+    expect(retried).toEqual(expect.arrayContaining(mendable));
+    expect(retried).toEqual(expect.arrayContaining(["Sandbox.Timedout", "States.Timeout"]));
+    for (const { JitterStrategy, MaxAttempts } of Retry) {
+      expect(JitterStrategy).toBe("FULL");
+      expect(MaxAttempts).toBeGreaterThan(0);
+    }
+  });
+
+  test("repeats nothing that repeating cannot mend", () => {
+    const never = Object.entries(errorTable)
+      .filter(([, { retry }]) => retry !== "backoff")
+      .map(([name]) => name);
+    const retried = Retry.flatMap(({ ErrorEquals }) => ErrorEquals);
+    expect(retried.filter((name) => never.includes(name) || name === "States.ALL")).toEqual([]);
+  });
+
+  test("catches whatever is left", () => {
+    expect(Catch.at(-1)?.ErrorEquals).toEqual(["States.ALL"]);
+  });
+});
+
+test("every error of the table that a machine names is thrown by something in the tree", () => {
+  const sources = readdirSync(join(root, "core"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts") && file !== "errors.ts")
+    .map((file) => readFileSync(join(root, "core", file), "utf8"))
+    .join("\n");
+  const named = Object.keys(errorTable).filter((name) =>
+    machines.some(({ text }) => text.includes(`"${name}"`)),
+  );
+  expect(named.filter((name) => !sources.includes(`"${name}"`))).toEqual([]);
+  expect(named.length).toBeGreaterThan(0);
+});

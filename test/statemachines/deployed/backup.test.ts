@@ -1,0 +1,258 @@
+/** The backup machine as `cdk deploy` makes it, in the emulator, on a real Kafka. */
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { Catalog } from "#core/catalog/catalog.ts";
+import { documentBytes } from "#core/catalog/documents.ts";
+import { openCatalog } from "#core/catalog/open.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+import { inBackup, leaseFolder, leaseKey, parseLeaseKey } from "#core/storage/keys.ts";
+import { openStorage } from "#core/storage/open.ts";
+import { randomId, systemClock } from "#core/system.ts";
+import { type AwsStage, deployAwsStage } from "#local/aws-stage.ts";
+import { appendNumbered } from "#test/support/append.ts";
+import { archivedPartitions } from "#test/support/archived-batches.ts";
+import { batchOnDisk, flipByteOnDisk } from "#test/support/broker-files.ts";
+import { collect } from "#test/support/collect.ts";
+import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
+import { s3ForTests } from "#test/support/s3.ts";
+import { TestStateMachine } from "#test/support/state-machine.ts";
+
+const aws = s3ForTests();
+const bucket = randomName("bucket");
+const { bootstrapServers } = kafkaForTests();
+let stage: AwsStage;
+let machine: TestStateMachine;
+let cluster: Cluster;
+let storage: StorageBackend;
+let catalog: Catalog;
+let folder: string;
+/** 12 partitions of very different sizes. */
+let topic: string;
+
+const sizes = [0, 1, 10, 100, 1_000, 3_000, 5, 20, 300, 20_000, 60_000, 150_000];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kafka-backup-machine-"));
+  const stackName = "KafkaBackupTest";
+  const topics = ["no-such-topic"];
+  const deploying = deployAwsStage(aws, { bootstrapServers, bucket, stackName, topics });
+  cluster = await connectForTests();
+  topic = await createTopic(cluster, { partitionCount: sizes.length });
+  for (const [partition, count] of sizes.entries()) {
+    await appendNumbered(cluster, { topic, partition, from: 0, count, perBatch: 500, valueBytes });
+  }
+  stage = await deploying;
+  machine = new TestStateMachine(aws, stage.backupStateMachineArn);
+  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
+  const keys = { access_key_id: accessKeyId, secret_access_key: secretAccessKey };
+  storage = await openStorage(
+    { backend: "s3", bucket, prefix: "", endpoint, region, ...keys },
+    { clock: systemClock },
+  );
+  catalog = openCatalog({ storage, clock: systemClock, newId: randomId });
+}, 240_000);
+
+afterAll(async () => {
+  machine?.close();
+  await storage?.close();
+  await cluster?.disconnect();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const valueBytes = 200;
+
+/** The command line's own run on the same bucket, as a process. */
+async function commandLine(command: string, backupId: string, ...args: string[]): Promise<string> {
+  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
+  const config = join(folder, `${backupId}.json`);
+  await writeFile(
+    config,
+    JSON.stringify({
+      mode: "backup",
+      backup_id: backupId,
+      source: { bootstrap_servers: bootstrapServers, topics: { include: [topic] } },
+      storage: { backend: "s3", bucket, endpoint, region },
+    }),
+  );
+  const where =
+    command === "backup"
+      ? ["--config", config]
+      : ["--path", `s3://${bucket}?endpoint=${endpoint}`, "--backup-id", backupId];
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["bin/kafka-backup", command, ...where, "--format", "json", ...args],
+    {
+      env: {
+        ...process.env,
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      },
+    },
+  );
+  return stdout;
+}
+
+function inputFor(backupId: string, topics: readonly string[] = [topic]) {
+  return { backup_id: backupId, topics: { include: topics }, turn_ms: 100 };
+}
+
+describe("F2 twelve partitions of very different sizes", () => {
+  const backupId = randomName("machine");
+  const byCommand = randomName("command");
+
+  test("come out as the command line's run has them, in many turns of several workers", async () => {
+    const ended = await machine.run(inputFor(backupId));
+    await commandLine("backup", byCommand);
+    expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
+    const records = sizes.reduce((sum, count) => sum + count, 0);
+    expect(ended.output).toMatchObject({ partitions: 12, record_count: records, generation: 1 });
+    const ours = await archivedPartitions({ storage, catalog }, backupId);
+    expect(Object.keys(ours)).toHaveLength(12);
+    expect(ours).toEqual(await archivedPartitions({ storage, catalog }, byCommand));
+
+    const children = await machine.childrenOf(ended.arn);
+    expect(children.length).toBeGreaterThan(2);
+    const turns = children.flat();
+    const unfinished = turns.filter((turn) => "status" in turn && turn.status === "continue");
+    expect(unfinished.length).toBeGreaterThanOrEqual(5);
+    expect(turns.length - unfinished.length).toBe(children.length);
+    // Answers stay far below the 256 KiB of a state machine's data.
+    expect(Math.max(...turns.map((turn) => JSON.stringify(turn).length))).toBeLessThan(500);
+  }, 180_000);
+
+  test("are continued by the machine where the command line began, and are sound", async () => {
+    await appendNumbered(cluster, { topic, partition: 3, from: 100, count: 50, valueBytes });
+    const ended = await machine.run(inputFor(byCommand));
+    expect(ended.output).toMatchObject({ status: "done", generation: 2, record_count: 50 });
+    const again = await machine.run(inputFor(byCommand));
+    expect(again.output).toMatchObject({ status: "done", generation: 3, record_count: 0 });
+    expect(await machine.statesOf(again.arn)).toEqual([
+      "PlanBackup",
+      "IsThereWork",
+      "JudgeBackup",
+      "FinishBackup",
+    ]);
+    const report = JSON.parse(await commandLine("validate", byCommand, "--deep"));
+    expect(report).toMatchObject({ status: "sound" });
+    expect(await collect(storage.list(inBackup(byCommand, "state/runs/")))).toEqual([]);
+  }, 180_000);
+});
+
+describe("input", () => {
+  test.each([
+    [{ backup_id: "a b" }, "InvalidRequestError", /^backup_id: must be/],
+    [{ topics: { include: [] } }, "InvalidRequestError", /^topics\.include: /],
+    [{ topic: ["a"] }, "InvalidRequestError", /"topic"/],
+    [{ turn_ms: "fast" }, "InvalidRequestError", /^turn_ms: /],
+    [{}, "TopicNotFoundError", /"no-such-topic" of topics\.include/],
+  ])("%j fails at once and says why", async (input, error, message) => {
+    const ended = await machine.run(input);
+    expect(ended).toMatchObject({ status: "FAILED", error });
+    expect(ended.message).toMatch(message);
+    expect(await machine.statesOf(ended.arn)).toEqual(["PlanBackup", "PlanFailed"]);
+  });
+});
+
+describe("K7 a damaged partition", () => {
+  test("is named in the result; the others are backed up", async () => {
+    const [damaged, healthy] = [await damagedTopic(), await createTopic(cluster)];
+    await appendNumbered(cluster, { topic: healthy, from: 0, count: 70 });
+    const backupId = randomName("damaged");
+    const ended = await machine.run(inputFor(backupId, [damaged, healthy]));
+    expect(ended).toMatchObject({
+      status: "SUCCEEDED",
+      output: { status: "done_with_gaps", record_count: 20 + 70, failed: { count: 1 } },
+    });
+    const { failed } = ended.output as { failed: { first: object[] } };
+    expect(failed.first).toMatchObject([
+      { topic: damaged, partition: 0, error: "CorruptRecordBatchError" },
+    ]);
+  }, 120_000);
+
+  test("fails the run where it is all there is, which another run may continue at once", async () => {
+    const damaged = await damagedTopic(0n);
+    const backupId = randomName("worthless");
+    const ended = await machine.run(inputFor(backupId, [damaged]));
+    expect(ended).toMatchObject({ status: "FAILED", error: "CorruptRecordBatchError" });
+    expect(await machine.statesOf(ended.arn)).toEqual(
+      expect.arrayContaining(["JudgeBackup", "FailBackup", "BackupFailed"]),
+    );
+    expect(await catalog.latestManifest(backupId)).toBeUndefined();
+    const scope = { backupId, purpose: "backup" };
+    const lease = await catalog.acquireLease(scope, 0, AbortSignal.timeout(10_000));
+    await lease.release();
+    expect(await catalog.openRun(backupId)).toBeDefined();
+  }, 120_000);
+
+  /** Five batches of ten records, of which one is damaged. */
+  async function damagedTopic(baseOffset = 20n): Promise<string> {
+    const name = await createTopic(cluster);
+    await appendNumbered(cluster, { topic: name, from: 0, count: 50, valueBytes: 500 });
+    await flipByteOnDisk(await batchOnDisk(name, baseOffset), 300);
+    return name;
+  }
+});
+
+describe("C5 two executions of one backup id", () => {
+  test("the second says that the first holds the lease, and the first is not disturbed", async () => {
+    const backupId = randomName("twice");
+    const first = await machine.start(inputFor(backupId));
+    await leaseTaken(backupId);
+    const second = await machine.run(inputFor(backupId));
+    expect(second).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
+    expect(second.message).toMatch(/was seen to move/);
+    expect((await machine.ended(first)).output).toMatchObject({ status: "done", generation: 1 });
+  }, 180_000);
+
+  test("an execution whose lease was taken over commits nothing, and says so", async () => {
+    const backupId = randomName("robbed");
+    const execution = await machine.start(inputFor(backupId));
+    await vi.waitFor(
+      async () => {
+        const checkpoints = collect(storage.list(inBackup(backupId, "topics/")));
+        expect((await checkpoints).length).toBeGreaterThan(0);
+      },
+      { timeout: 60_000, interval: 50 },
+    );
+    await takeOver(backupId);
+    const ended = await machine.ended(execution);
+    expect(ended).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
+    expect(await machine.statesOf(ended.arn)).toContain("FailBackup");
+    const turns = (await machine.childrenOf(ended.arn)).flat();
+    expect(turns).toContainEqual({ error: "BackupConflictError" });
+    expect(await catalog.latestManifest(backupId)).toBeUndefined();
+  }, 180_000);
+
+  async function leaseTaken(backupId: string): Promise<void> {
+    await vi.waitFor(async () => expect(await leaseTokens(backupId)).not.toEqual([]), {
+      timeout: 60_000,
+      interval: 50,
+    });
+  }
+
+  async function leaseTokens(backupId: string): Promise<number[]> {
+    const root = inBackup(backupId, "");
+    const objects = await collect(storage.list(`${root}${leaseFolder("backup")}`));
+    return objects.map(({ key }) => parseLeaseKey(key.slice(root.length))!);
+  }
+
+  /** As another owner does that has seen the lease rest for 30 s. */
+  async function takeOver(backupId: string): Promise<void> {
+    const record = documentBytes({
+      owner: randomId(),
+      purpose: "backup",
+      acquired_at: BigInt(Date.now()),
+      released: false,
+    });
+    for (;;) {
+      const token = Math.max(...(await leaseTokens(backupId))) + 1;
+      const key = inBackup(backupId, leaseKey("backup", token));
+      if ((await storage.createIfAbsent(key, record)) === "created") return;
+    }
+  }
+});
