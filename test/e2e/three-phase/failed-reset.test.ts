@@ -176,6 +176,11 @@ describe("R7 a reset that fails for one group", () => {
     const conflict = await errorOf(runPhases(deps, other));
     expect(conflict.name).toBe("BackupConflictError");
     expect(conflict.message).toContain(record!.id);
+    const { storage: store } = deps;
+    const otherBackup = testEngine(cluster, { storage: store });
+    await otherBackup.backup([source]);
+    const outOfOther = { ...other, restore: { ...other.restore, backup_id: otherBackup.backupId } };
+    expect((await errorOf(runPhases(deps, outOfOther))).message).toContain(record!.id);
     const given = await abandonThreePhase(
       deps,
       { backup_id: backupId, three_phase_id: record!.id },
@@ -315,4 +320,48 @@ test("current is asked of a target that is the backup's own cluster, and refused
   expect(error.hint).toContain("`source`");
   expect((await one.run()).report!.offset_source).toBe("current");
   await expectReset(one.target);
+});
+
+test("a restore that is not complete touches no group, and the same command goes on with both", async () => {
+  const one = await caseOf();
+  const failing = wrappedCluster(cluster, {
+    produce: (request) => {
+      if (request.partition === 0) return cluster.produce(request);
+      throw new BackupError("RecordTooLargeError", `${request.topic}-1: no room`);
+    },
+  });
+  const { status, report, restore } = await one.run(failing);
+  expect(status).toBe("incomplete");
+  expect(report).toBeUndefined();
+  expect(restore.failed).toMatchObject([{ partition: 1 }]);
+  await expectAsBefore(one.target);
+  expect((await one.run()).status).toBe("done");
+  await expectReset(one.target);
+});
+
+test("of two at the same time one restores and resets, the other waits its turn or is refused", async () => {
+  const one = await caseOf();
+  const outcomes = await Promise.all(
+    [one.run(), one.run()].map((run) =>
+      run.then(
+        ({ status }): string => status,
+        (error: Error) => error.name,
+      ),
+    ),
+  );
+  expect(outcomes.filter((outcome) => outcome === "done")).toHaveLength(1);
+  const other = outcomes.find((outcome) => outcome !== "done");
+  expect(["already_done", "BackupConflictError"]).toContain(other);
+  expect((await one.run()).status).toBe("already_done");
+  expect(await threePhasesOf(one.store, backupId)).toHaveLength(1);
+  await expectReset(one.target);
+});
+
+test("told to restore once more, the groups follow to the new records", async () => {
+  const one = await caseOf();
+  await one.run();
+  const deps = threePhaseDeps(one.store, cluster);
+  const { status } = await runPhases(deps, one.request, { start_new: true });
+  expect(status).toBe("done");
+  expect(await standing(groups[0]!, one.target)).toEqual(["0 130 ", "1 160 "]);
 });
