@@ -74,13 +74,14 @@ async function leftAloneText(io: Io, { left_alone }: OffsetPlan): Promise<string
   return `\nLeft as it is:\n${table}`;
 }
 
-export async function resetText(io: Io, result: ResetResult): Promise<string> {
+/** `where` are the options that name storage and cluster, as a shell takes them. */
+export async function resetText(io: Io, result: ResetResult, where: string): Promise<string> {
   const { plan, outcomes, safety_snapshot_id: snapshot } = result;
   const undo =
     snapshot === undefined
       ? ""
-      : `\nBefore that they were as in ${snapshot}; to put them back: kafka-backup ` +
-        `offset-rollback rollback --snapshot-id ${snapshot} …\n`;
+      : `\nTo put back what they had committed before:\n` +
+        `  kafka-backup offset-rollback rollback --snapshot-id ${snapshot} ${where}\n`;
   return [
     await offsetPlanText(io, plan),
     `\n${statusText(result)}\n`,

@@ -104,9 +104,19 @@ function configureExecute(parent: Command, context: CommandContext): void {
     const request = requestOf(options);
     const clamp = { clamp: options.force === true };
     const result = await resetOffsets(deps, request, clamp, session.deadline);
-    await session.write(result, () => resetText(session.io, result));
+    const { shellQuoted } = await import("#core/offsets/script.ts");
+    const where = placeOptions(options).map(shellQuoted).join(" ");
+    await session.write(result, () => resetText(session.io, result, where));
     return exitCodeFor(result);
   });
+}
+
+function placeOptions({ path, bootstrapServers, config }: ResetOptions): string[] {
+  return [
+    ...["--path", path],
+    ...(bootstrapServers === undefined ? [] : ["--bootstrap-servers", bootstrapServers]),
+    ...(config === undefined ? [] : ["--config", config]),
+  ];
 }
 
 function exitCodeFor({ status, outcomes }: ResetResult): number {

@@ -68,7 +68,10 @@ function resetOf(group: string, rows: readonly string[]): string {
   return `cat >"$offsets" <<'END'\n${rows.join("\n")}\nEND\nreset ${shellQuoted(group)}\n`;
 }
 
+const plainWord = /^[A-Za-z0-9_./:=@-]+$/;
+
 /** One word of a shell, whatever it holds (POSIX 2.2.2). */
 export function shellQuoted(text: string): string {
+  if (plainWord.test(text)) return text;
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
