@@ -27,7 +27,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  */
 public class ReadGroups {
   private static final Duration POLL = Duration.ofMillis(100);
-  private static final int CONCURRENT_GROUPS = 10;
+  private static final int CONCURRENT_GROUPS = 26;
 
   public static void main(String[] args) throws Exception {
     List<String> topics = List.of(args[2].split(","));
