@@ -1,4 +1,5 @@
 /** Which three-phase restore a command means. Call these with the lease of `run.ts` held. */
+import pLimit from "p-limit";
 import { BackupError } from "#core/errors.ts";
 import { finishedRestore } from "#core/restore/identity.ts";
 import type { RestoreReport } from "#core/restore/report.ts";
@@ -6,6 +7,9 @@ import { RestoreRecord, restoresOf } from "#core/restore/restore-record.ts";
 import type { ThreePhaseDeps } from "#core/three-phase/contract.ts";
 import type { ThreePhaseIntent, ThreePhaseReport } from "#core/three-phase/documents.ts";
 import { type ThreePhaseRecord, threePhasesOf } from "#core/three-phase/three-phase-record.ts";
+
+/** Requests to the store under way at once. */
+const concurrentRequests = 16;
 
 export interface KnownThreePhase {
   readonly record: ThreePhaseRecord;
@@ -16,13 +20,13 @@ async function unfinished(
   { storage, cluster }: Pick<ThreePhaseDeps, "storage" | "cluster">,
   backupId: string,
 ): Promise<KnownThreePhase[]> {
-  const found: KnownThreePhase[] = [];
-  for (const record of await threePhasesOf(storage, backupId)) {
-    const isOver = (await record.report()) ?? (await record.abandoned());
-    const intent = isOver === undefined ? await record.intent() : undefined;
-    if (intent?.target_cluster_id === cluster.clusterId) found.push({ record, intent });
-  }
-  return found;
+  const limit = pLimit(concurrentRequests);
+  const look = async (record: ThreePhaseRecord): Promise<KnownThreePhase[]> => {
+    const intent = (await record.isOver()) ? undefined : await record.intent();
+    return intent?.target_cluster_id === cluster.clusterId ? [{ record, intent }] : [];
+  };
+  const records = await threePhasesOf(storage, backupId);
+  return (await Promise.all(records.map((record) => limit(look, record)))).flat();
 }
 
 /** The unfinished one that the same request began into the same cluster. */

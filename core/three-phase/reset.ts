@@ -3,7 +3,7 @@
  * them and is written down; the next attempt begins with a plan of its own.
  */
 import { BackupError, isBackupError } from "#core/errors.ts";
-import type { GroupOutcome, OffsetPlan } from "#core/offsets/contract.ts";
+import type { GroupOutcome, OffsetPlan, OffsetSnapshot } from "#core/offsets/contract.ts";
 import { executePlan } from "#core/offsets/execute.ts";
 import { planOffsets } from "#core/offsets/plan.ts";
 import { readSnapshot } from "#core/offsets/snapshot.ts";
@@ -37,6 +37,7 @@ export async function resetGroups(
   deadline: Deadline,
 ): Promise<FinishedReset> {
   const { record, intent } = request;
+  const snapshot = await readSnapshot(deps.storage, request.safety_snapshot_id);
   const earlier_resets = await record.resetCount();
   const attempt = earlier_resets + 1;
   let plan: OffsetPlan | undefined;
@@ -56,10 +57,13 @@ export async function resetGroups(
     throwFailed(outcomes);
     return { plan, groups: await withCommitted(deps, plan), earlier_resets };
   } catch (cause) {
-    if (isBackupError(deadline.signal.reason, "BackupConflictError")) throw deadline.signal.reason;
-    const rolledBack = await rollBack(deps, request, plan, cause);
-    await record.writeRolledBack(attempt, rolledBack);
-    throw resetFailed(request, rolledBack, deadline, cause);
+    for (const reason of [deadline.signal.reason, cause]) {
+      if (isBackupError(reason, "BackupConflictError")) throw reason;
+    }
+    const rolledBack = await rollBack(deps, snapshot, plan, cause);
+    const recording = record.writeRolledBack(attempt, rolledBack);
+    const unrecorded = await recording.then(() => undefined, messageOf);
+    throw resetFailed(request, { ...rolledBack, unrecorded }, deadline, cause);
   }
 }
 
@@ -76,23 +80,25 @@ function throwFailed(outcomes: readonly GroupOutcome[]): void {
   throw new Error(`${lines.join("; ")}${more}`);
 }
 
+/** Needs the target alone: a store that fails now does not keep groups from being put back. */
 async function rollBack(
   deps: ThreePhaseDeps,
-  request: ResetRequest,
+  snapshot: OffsetSnapshot,
   plan: OffsetPlan | undefined,
   cause: unknown,
 ): Promise<RolledBackReset> {
   // Without a plan nothing was sent.
-  const snapshot = plan && (await readSnapshot(deps.storage, request.safety_snapshot_id));
-  const groups =
-    plan === undefined || snapshot === undefined ? [] : await undoReset(deps, snapshot, plan);
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return { rolled_back_at: BigInt(deps.clock.nowMs()), reason, groups };
+  const groups = plan === undefined ? [] : await undoReset(deps, snapshot, plan);
+  return { rolled_back_at: BigInt(deps.clock.nowMs()), reason: messageOf(cause), groups };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function resetFailed(
   { intent, safety_snapshot_id }: ResetRequest,
-  { groups, reason }: RolledBackReset,
+  { groups, reason, unrecorded }: RolledBackReset & { readonly unrecorded: string | undefined },
   deadline: Deadline,
   cause: unknown,
 ): BackupError {
@@ -119,7 +125,8 @@ function resetFailed(
         "members. ";
   return new BackupError(
     "OffsetResetFailedError",
-    `records are restored, offsets of groups are not set: ${reason}; ${state}`,
+    `records are restored, offsets of groups are not set: ${reason}; ${state}` +
+      (unrecorded === undefined ? "" : `; this could not be recorded: ${unrecorded}`),
     {
       cause,
       details,

@@ -100,6 +100,15 @@ export class ThreePhaseRecord {
     return this.#write(threePhaseReportName, report);
   }
 
+  /** Finished or given up. */
+  async isOver(): Promise<boolean> {
+    const names = [threePhaseReportName, threePhaseAbandonedName];
+    const found = await Promise.all(
+      names.map((name) => this.#storage.head(`${this.#folder}${name}`)),
+    );
+    return found.some((object) => object !== undefined);
+  }
+
   abandoned(): Promise<AbandonedThreePhase | undefined> {
     return this.#state(threePhaseAbandonedName, abandonedThreePhase);
   }

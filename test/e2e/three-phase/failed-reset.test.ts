@@ -214,6 +214,27 @@ test("R7 the safety snapshot is durable before anything is written to the target
   expect(Object.keys(snapshot.consumer_groups).sort()).toEqual([...groups].sort());
 });
 
+test("R7 a store that fails as well does not keep groups from being put back", async () => {
+  const one = await caseOf();
+  const failing = new Proxy(one.store, {
+    get: (store, name) => {
+      if (name !== "createIfAbsent") return Reflect.get(store, name).bind(store);
+      return (key: string, body: Uint8Array) => {
+        if (!key.endsWith("rolled-back.json")) return store.createIfAbsent(key, body);
+        throw new BackupError("StorageUnavailableError", "the disk is gone");
+      };
+    },
+  });
+  const deps = threePhaseDeps(failing, refusingCommitsOf(groups[2]!));
+  const error = await errorOf(runPhases(deps, one.request));
+  expect(error.name).toBe("OffsetResetFailedError");
+  expect(error.message).toContain("all groups stand where they stood before");
+  expect(error.message).toContain("could not be recorded: the disk is gone");
+  await expectAsBefore(one.target);
+  expect((await one.run(cluster, true)).status).toBe("done");
+  await expectReset(one.target);
+});
+
 describe("R7 a member that joins between the checks and the commit", () => {
   const joined = groups[1]!;
   let held: Promise<HeldGroups> | undefined;
