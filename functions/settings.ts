@@ -90,15 +90,27 @@ async function readLogin(secretArn: string): Promise<Login> {
     const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: secretArn }));
     return loginOf(secretArn, SecretString);
   } catch (cause) {
-    if (cause instanceof BackupError) throw cause;
-    const { name } = cause as Error;
-    throw new BackupError("AccessDeniedError", `secret ${secretArn} cannot be read: ${name}`, {
-      cause,
-      hint: "Let the function's role read the secret, and its network reach Secrets Manager.",
-    });
+    throw cause instanceof BackupError ? cause : secretError(secretArn, cause as Error);
   } finally {
     client.destroy();
   }
+}
+
+const refusals = [
+  "AccessDeniedException",
+  "DecryptionFailure",
+  "ExpiredTokenException",
+  "InvalidRequestException",
+  "ResourceNotFoundException",
+  "UnrecognizedClientException",
+];
+
+function secretError(secretArn: string, cause: Error): BackupError {
+  const name = refusals.includes(cause.name) ? "AccessDeniedError" : "StorageUnavailableError";
+  return new BackupError(name, `secret ${secretArn} cannot be read: ${cause.name}`, {
+    cause,
+    hint: "Let the function's role read the secret, and its network reach Secrets Manager.",
+  });
 }
 
 /** What is wrong with it is told without what it holds (S5). */

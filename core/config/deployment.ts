@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what the configuration calls variables
 /**
  * What a backup's configuration has to be for a deployment: a bucket, a role in place of keys, a
  * login that a secret holds, and no files but its own.
@@ -62,7 +63,7 @@ export function parseDeployment(text: string, options: DeploymentOptions): Deplo
 /** As text that `parseDeployment` reads again, variables replaced and without the login. */
 export function deployedText(config: DeployedConfig): string {
   const { sasl_username, sasl_password, ...source } = config.source;
-  return JSON.stringify({ ...config, source }, undefined, 2).replaceAll("${", "$${");
+  return JSON.stringify({ ...config, source }, undefined, 2).replaceAll("${", () => "$${");
 }
 
 function loginOverrides({ username, password }: Login) {

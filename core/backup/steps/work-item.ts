@@ -10,7 +10,7 @@ import {
 import { failuresOf, writeFailures } from "#core/backup/steps/failed-items.ts";
 import { unreadPartitions } from "#core/backup/steps/unread.ts";
 import { keepingLease } from "#core/catalog/with-lease.ts";
-import { BackupError } from "#core/errors.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster, FetchedPartition, FetchRequest } from "#core/kafka/cluster.ts";
 import { type FailedPartition, failedPartition } from "#core/partition-failure.ts";
 import type { Clock, Deadline } from "#core/runtime.ts";
@@ -71,7 +71,9 @@ async function oneTurn(
       const { status } = await backupPartition(watched, ofPartition, turn);
       if (status === "continue") left += 1;
     } catch (cause) {
-      failures.push(failedPartition({ topic: work.topic, partition: work.partition, cause }));
+      // Another worker is on it, one that was given up too early: the next turn sees how far it came.
+      if (isBackupError(cause, "BackupConflictError")) left += 1;
+      else failures.push(failedPartition({ topic: work.topic, partition: work.partition, cause }));
     }
   };
   await pLimit(run.max_concurrent_partitions).map(pending, backup);
