@@ -40,7 +40,8 @@ export async function resetGroups(
   const snapshot = await readSnapshot(deps.storage, request.safety_snapshot_id);
   const earlier_resets = await record.resetCount();
   const attempt = earlier_resets + 1;
-  let plan: OffsetPlan | undefined;
+  // One that was cut off may have set a part of it.
+  let plan = earlier_resets === 0 ? undefined : await record.plan(earlier_resets);
   try {
     const known = {
       offset_source: intent.offset_source,

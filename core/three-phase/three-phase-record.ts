@@ -6,7 +6,7 @@ import {
   parseState,
   readIfPresent,
 } from "#core/catalog/documents.ts";
-import type { OffsetPlan } from "#core/offsets/contract.ts";
+import { type OffsetPlan, offsetPlan } from "#core/offsets/contract.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup } from "#core/storage/keys.ts";
 import {
@@ -84,6 +84,10 @@ export class ThreePhaseRecord {
   }
 
   /** `attempt` counts from 1. */
+  plan(attempt: number): Promise<OffsetPlan | undefined> {
+    return this.#document(`${threePhaseResetName(attempt)}${resetPlanName}`, offsetPlan);
+  }
+
   writePlan(attempt: number, plan: OffsetPlan): Promise<void> {
     return this.#write(`${threePhaseResetName(attempt)}${resetPlanName}`, plan);
   }

@@ -214,6 +214,40 @@ test("R7 the safety snapshot is durable before anything is written to the target
   expect(Object.keys(snapshot.consumer_groups).sort()).toEqual([...groups].sort());
 });
 
+describe("R7 a lease that is lost while offsets are set", () => {
+  let one: Case;
+  beforeEach(async () => {
+    one = await caseOf();
+    const abort = new AbortController();
+    const losing = wrappedCluster(cluster, {
+      commitOffsets: async (group, offsets) => {
+        abort.abort(new BackupError("BackupConflictError", "another run holds the lease"));
+        return cluster.commitOffsets(group, offsets);
+      },
+    });
+    const deadline = deadlineAt(systemClock, Number.POSITIVE_INFINITY, abort.signal);
+    const deps = threePhaseDeps(one.store, losing);
+    const error = await errorOf(runPhases(deps, one.request, {}, deadline));
+    expect(error.message).toBe("another run holds the lease");
+  });
+
+  test("leaves the groups to whoever holds it now", async () => {
+    expect(await standing(groups[0]!, one.target)).toEqual(["0 30 ", "1 60 "]);
+    expect((await one.run()).status).toBe("done");
+    await expectReset(one.target);
+  });
+
+  test("is followed by an attempt that puts back what was set, though it gets no plan of its own", async () => {
+    const unplannable = wrappedCluster(cluster, {
+      listOffsets: () => Promise.reject(new BackupError("BrokerUnavailableError", "no leader")),
+    });
+    const error = await errorOf(one.run(unplannable));
+    expect(error.name).toBe("OffsetResetFailedError");
+    expect(error.message).toContain("no leader; all groups stand where they stood before");
+    await expectAsBefore(one.target);
+  });
+});
+
 test("R7 a store that fails as well does not keep groups from being put back", async () => {
   const one = await caseOf();
   const failing = new Proxy(one.store, {
