@@ -31,30 +31,40 @@ function packageJson(modules: string, name: string): { optionalDependencies?: ob
 }
 
 /**
- * The `node_modules` that the lockfile means for linux-arm64, installed once for each lockfile
- * into the project's cache (15 s). It appears complete or not at all.
+ * The `node_modules` that the lockfile means for linux-arm64, installed once for each version of
+ * those packages into the project's cache (15 s). It appears complete or not at all.
  */
 function installedForArm64(): string {
-  const files = ["package.json", "package-lock.json"];
-  const hash = createHash("sha256");
-  for (const file of files) hash.update(readFileSync(join(root, file)));
+  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+  const versions = nativePackages.map((name) => packages[`node_modules/${name}`].integrity);
+  const hash = createHash("sha256").update(versions.join()).digest("hex");
   const cache = join(root, ".cache", "linux-arm64");
-  const home = join(cache, hash.digest("hex").slice(0, 16));
+  const home = join(cache, hash.slice(0, 16));
   if (existsSync(home)) return join(home, "node_modules");
   const partial = join(cache, `partial-${process.pid}`);
   mkdirSync(partial, { recursive: true });
   try {
-    for (const file of files) cpSync(join(root, file), join(partial, file));
+    for (const file of ["package.json", "package-lock.json"]) {
+      cpSync(join(root, file), join(partial, file));
+    }
     const platform = ["--os=linux", "--cpu=arm64", "--libc=glibc"];
     const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
     execFileSync("npm", ["ci", "--omit=dev", "--ignore-scripts", ...platform, ...quiet], {
       cwd: partial,
       stdio: ["ignore", "ignore", "inherit"],
     });
-    // Where another process was faster, its folder holds the same.
-    if (!existsSync(home)) renameSync(partial, home);
+    appearAs(partial, home);
   } finally {
     rmSync(partial, { recursive: true, force: true });
   }
   return join(home, "node_modules");
+}
+
+/** Where another process was faster, its folder holds the same. */
+function appearAs(partial: string, home: string): void {
+  try {
+    renameSync(partial, home);
+  } catch (error) {
+    if (!existsSync(home)) throw error;
+  }
 }

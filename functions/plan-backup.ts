@@ -6,7 +6,7 @@ import { backupIdRule, topicPattern } from "#core/config/values.ts";
 import { step } from "#functions/runtime.ts";
 
 /** What a person or a schedule starts the machine with: where it differs from the deployment. */
-const input = z.strictObject({
+export const backupInput = z.strictObject({
   backup_id: backupIdRule.exactOptional(),
   topics: z
     .strictObject({
@@ -18,7 +18,7 @@ const input = z.strictObject({
   turn_ms: z.int().min(100).optional(),
 });
 
-export const handler = step(input, async (step, { turn_ms, ...wanted }) => {
+export const handler = step(backupInput, async (step, { turn_ms, ...wanted }) => {
   const config = await step.config();
   const request = { ...backupRequestOf(config), ...wanted };
   const deps = await step.backupDeps();

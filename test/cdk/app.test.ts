@@ -1,0 +1,79 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readSettings } from "#cdk/settings.ts";
+import { readJson } from "#test/cdk/synthesis.ts";
+
+const root = join(import.meta.dirname, "../..");
+const { context } = readJson(join(root, "cdk.json")) as { context: Record<string, string> };
+let outdir: string;
+
+beforeAll(async () => {
+  outdir = await mkdtemp(join(tmpdir(), "kafka-backup-app-"));
+});
+afterAll(() => rm(outdir, { recursive: true, force: true }));
+
+/** As the CDK's command line calls the app, without an account or a region. */
+async function synthesizeApp(more: Record<string, string>): Promise<string> {
+  const ofAws = Object.keys(process.env).filter((name) => /^(AWS|CDK)_/.test(name));
+  const env = {
+    ...process.env,
+    ...Object.fromEntries(ofAws.map((name) => [name, undefined])),
+    CDK_OUTDIR: outdir,
+    CDK_CONTEXT_JSON: JSON.stringify({ ...context, ...more }),
+  };
+  await promisify(execFile)(process.execPath, ["cdk/app.ts"], { cwd: root, env });
+  return JSON.stringify(readJson(join(outdir, `${more.stack}.template.json`)));
+}
+
+describe("cdk synth", () => {
+  test("needs no account, and puts the functions that read from Kafka where it is told to", async () => {
+    const secret_arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:kafka-AbCdEf";
+    const template = await synthesizeApp({
+      stack: "Elsewhere",
+      vpc_id: "vpc-0a1b",
+      subnet_ids: "subnet-1,subnet-2",
+      security_group_ids: "sg-1",
+    }).then(JSON.parse);
+    const functions = Object.values<{ Type: string; Properties: { VpcConfig?: object } }>(
+      template.Resources,
+    ).filter(({ Type }) => Type === "AWS::Lambda::Function");
+    const networks = functions.flatMap(({ Properties }) => Properties.VpcConfig ?? []);
+    const network = { SubnetIds: ["subnet-1", "subnet-2"], SecurityGroupIds: ["sg-1"] };
+    expect(networks).toEqual([network, network]);
+    expect(Object.keys(template.Outputs)).toEqual(["BackupStateMachineArn", "BucketName"]);
+    // The example's cluster wants no login: a secret is refused by name.
+    await expect(synthesizeApp({ stack: "WithLogin", secret_arn })).rejects.toThrow(
+      /sasl_username|login's secret/,
+    );
+  }, 60_000);
+});
+
+describe("what the command line says by -c", () => {
+  const read = (given: Record<string, unknown>) => readSettings((name) => given[name]);
+
+  test("has defaults for all but the configuration", () => {
+    expect(read({ config: "backup.yaml" })).toEqual({
+      config: "backup.yaml",
+      stack: "KafkaBackup",
+      stage: "aws",
+      encryption: "s3",
+    });
+    expect(() => read({})).toThrow(/config: /);
+  });
+
+  test.each([
+    [{ max_concurrency: "many" }, /max_concurrency: /],
+    [{ max_concurrency: "0" }, /max_concurrency: /],
+    [{ encryption: "none" }, /encryption: /],
+    [{ secret_arn: "my-secret" }, /secret_arn: /],
+    [{ vpc_id: "vpc-1" }, /subnet_ids: is needed/],
+    [{ subnet_ids: "subnet-1", security_group_ids: "sg-1" }, /vpc_id: is needed/],
+    [{ vpc_id: "vpc-1", subnet_ids: "subnet-1 sg", security_group_ids: "sg-1" }, /subnet_ids/],
+  ])("%j is refused by name", (given, message) => {
+    expect(() => read({ config: "backup.yaml", ...given })).toThrow(message);
+  });
+});
