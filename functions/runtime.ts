@@ -24,7 +24,8 @@ import { Clients, configFileName } from "#functions/settings.ts";
 
 const lambdaLogger = new LambdaLogger();
 const metrics = new Metrics({ namespace: "KafkaBackup" });
-const tracer = new Tracer();
+/** Without a trace of each request: a worker makes thousands, and the SDK would patch `http`. */
+const tracer = new Tracer({ captureHTTPsRequests: false });
 
 const logger: Logger = {
   debug: (message, fields = {}) => lambdaLogger.debug(message, fields),

@@ -254,16 +254,33 @@ describe("functions", () => {
     expect(bytes).toBeLessThan(20 * 1024 * 1024);
   });
 
-  test("each loads, for this machine", () => {
+  test("each answers wrong input by name, traced as on Lambda", () => {
     const local = synthesized(() => ({ stage: "local" }));
     local.template.allResourcesProperties("AWS::Lambda::Function", { Runtime: "provided.al2023" });
     for (const name of functionNames()) {
-      const script = `import(${JSON.stringify(join(local.codeFolder, `${name}.mjs`))}).then(({ handler }) => console.log(typeof handler))`;
-      const env = { ...process.env, AWS_REGION: "us-east-1", POWERTOOLS_TRACE_ENABLED: "false" };
-      const printed = execFileSync(process.execPath, ["-e", script], { env, encoding: "utf8" });
-      expect(printed.trim()).toBe("function");
+      const script = `
+        const { handler } = await import(${JSON.stringify(join(local.codeFolder, `${name}.mjs`))});
+        const context = { functionName: "f", getRemainingTimeInMillis: () => 900_000 };
+        await handler({ nothing: 1 }, context).catch(({ name }) => console.log("threw", name));`;
+      const args = ["--input-type=module", "-e", script];
+      const printed = execFileSync(process.execPath, args, {
+        env: likeLambda,
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      expect(printed).toMatch(/^threw InvalidRequestError$/m);
     }
   });
+
+  const likeLambda = {
+    ...process.env,
+    AWS_REGION: "us-east-1",
+    AWS_EXECUTION_ENV: "AWS_Lambda_nodejs24.x",
+    AWS_LAMBDA_FUNCTION_NAME: "f",
+    LAMBDA_TASK_ROOT: "/var/task",
+    AWS_XRAY_DAEMON_ADDRESS: "127.0.0.1:2000",
+    _X_AMZN_TRACE_ID: "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+  };
 
   /** ELF's e_machine, two bytes at 18. */
   const elfMachine = (file: string) => readFileSync(file).readUInt16LE(18);
