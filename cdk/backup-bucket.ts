@@ -49,13 +49,17 @@ export class BackupBucket extends Construct {
     this.bucket = existing ?? newBucket(this, props);
   }
 
-  /** Objects only of those patterns; listing is of the whole prefix, as S3 knows no other. */
+  /**
+   * Objects only of those patterns; listing is of the whole prefix, as S3 knows no other. S3 tells
+   * only those who may list that an object is not there (404, not 403), and a request for an
+   * object has no `s3:prefix`: hence IfExists.
+   */
   grant(role: Role, grants: KeyGrants): void {
     role.addToPolicy(
       new PolicyStatement({
         actions: ["s3:ListBucket"],
         resources: [this.bucket.bucketArn],
-        conditions: { StringLike: { "s3:prefix": `${this.#prefix}*` } },
+        conditions: { StringLikeIfExists: { "s3:prefix": `${this.#prefix}*` } },
       }),
     );
     this.#allow(role, ["s3:GetObject"], grants.read);

@@ -193,6 +193,19 @@ describe("S7 the bucket", () => {
     expect(objects.filter((resource) => !resource.startsWith("{bucket}/a/b/"))).toEqual([]);
   });
 
+  test("is listed under its prefix only, by all who ask for objects that may not be there", () => {
+    const policies = full.template.findResources("AWS::IAM::Policy");
+    const statements = Object.values(policies).flatMap(
+      ({ Properties }) => Properties.PolicyDocument.Statement,
+    );
+    const lists = statements.filter(({ Action }) => Action === "s3:ListBucket");
+    expect(lists).toHaveLength(functionNames().length);
+    for (const { Condition } of lists) {
+      // A request for an object has no s3:prefix; with StringLike S3 would answer 403 to it.
+      expect(Condition).toEqual({ StringLikeIfExists: { "s3:prefix": "a/b/*" } });
+    }
+  });
+
   test("of another name than the configuration's is refused", () => {
     expect(() =>
       synthesize((stack) => ({ bucket: Bucket.fromBucketName(stack, "Own", "another-bucket") })),
