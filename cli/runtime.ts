@@ -91,14 +91,13 @@ export async function openCatalogOn(
   storage: StorageBackend,
   table?: TableLocation,
 ): Promise<Catalog> {
-  const { openCatalog, openCatalogWithTable } = await import("#core/catalog/open.ts");
+  const { openCatalog, openTable } = await import("#core/catalog/open.ts");
   const deps = { storage, clock: session.clock, newId: session.newId };
   if (table === undefined) return openCatalog(deps);
   const { tableWithAwsEnvironment } = await import("#core/config/storage-environment.ts");
-  const location = tableWithAwsEnvironment(table, session.io.env);
-  const opened = await openCatalogWithTable(deps, location);
-  session.closeLater(() => opened.table.close());
-  return opened.catalog;
+  const opened = await openTable(tableWithAwsEnvironment(table, session.io.env));
+  session.closeLater(() => opened.close());
+  return openCatalog(deps, opened);
 }
 
 /**

@@ -6,18 +6,18 @@ import { withTable } from "#core/catalog/with-table.ts";
 
 export type CatalogDeps = ObjectCatalogDeps;
 
-/** In the bucket alone. */
-export function openCatalog(deps: CatalogDeps): Catalog {
-  return openObjectCatalog(deps);
+/**
+ * In the bucket alone, or with a table beside it. One that holds leases serves one run at a time:
+ * what it writes to the table bears the newest lease that it took or continued.
+ */
+export function openCatalog(deps: CatalogDeps, table?: CatalogTable): Catalog {
+  const objects = openObjectCatalog(deps);
+  return table === undefined ? objects : withTable({ ...deps, objects, table });
 }
 
-/** In the bucket, with a table in DynamoDB beside it; close the table when all is done. */
-export async function openCatalogWithTable(
-  deps: CatalogDeps,
-  location: TableLocation,
-): Promise<{ readonly catalog: Catalog; readonly table: CatalogTable }> {
+/** A table in DynamoDB; close it when all is done. */
+export async function openTable(location: TableLocation): Promise<CatalogTable> {
   // Loading the SDK takes 0.2 s, which who has no table need not wait for.
   const { openDynamoTable } = await import("#core/catalog/dynamodb.ts");
-  const table = openDynamoTable(location);
-  return { catalog: withTable({ ...deps, objects: openObjectCatalog(deps), table }), table };
+  return openDynamoTable(location);
 }

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { openDynamoTable } from "#core/catalog/dynamodb.ts";
-import { openCatalog, openCatalogWithTable } from "#core/catalog/open.ts";
+import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { CatalogTable, TableLocation } from "#core/catalog/table.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openMemory } from "#core/storage/memory.ts";
@@ -24,14 +24,11 @@ afterAll(async () => {
 
 const newId = () => randomBytes(8).toString("hex");
 
-async function openOn(
-  storage: StorageBackend,
-  location: TableLocation,
-): Promise<OpenedCatalog & { readonly catalog: Catalog }> {
+async function openOn(storage: StorageBackend, location: TableLocation): Promise<OpenedCatalog> {
   const clock = new FakeClock();
-  const { catalog, table } = await openCatalogWithTable({ storage, clock, newId }, location);
+  const table = await openTable(location);
   tables.push(table);
-  return { catalog, clock, storage };
+  return { catalog: openCatalog({ storage, clock, newId }, table), clock, storage };
 }
 
 const shared = await createTable(ministack);
