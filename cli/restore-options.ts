@@ -9,11 +9,6 @@ import type { RestoreDeps } from "#core/restore/contract.ts";
 import type { RestoreRequest } from "#core/restore/request.ts";
 import type { RestoreOptions } from "#core/restore/run.ts";
 
-/** Partitions restored at a time: with a pipeline of 5 batches each, two cores have enough to do. */
-export const concurrentPartitions = 4;
-/** At most so much is looked at again after a crash. */
-const checkpointIntervalMs = 5000;
-
 export interface RestoreArguments {
   readonly config: string;
   readonly timeWindowStart?: string;
@@ -66,7 +61,8 @@ export async function openRestoreDeps(
 ): Promise<RestoreDeps> {
   const storage = await openStorageAt(session, config.storage);
   const catalog = await openCatalogOn(session, storage, config.catalog);
-  const cluster = await connectTo(session, "target", config.target, concurrentPartitions);
+  const { max_concurrent_partitions } = config.restore;
+  const cluster = await connectTo(session, "target", config.target, max_concurrent_partitions);
   const { clock, logger, newId } = session;
   return { storage, catalog, cluster, clock, logger, newId };
 }
@@ -87,11 +83,14 @@ export function restoreRequestOf({ backup_id, target, restore }: RestoreConfig):
   };
 }
 
-export function restoreOptionsOf({ target }: RestoreConfig, isNew: boolean): RestoreOptions {
+export function restoreOptionsOf(
+  { target, restore }: RestoreConfig,
+  isNew: boolean,
+): RestoreOptions {
   return {
     start_new: isNew,
-    max_concurrent_partitions: concurrentPartitions,
-    checkpoint_interval_ms: checkpointIntervalMs,
+    max_concurrent_partitions: restore.max_concurrent_partitions,
+    checkpoint_interval_ms: restore.checkpoint_interval_secs * 1000,
     bootstrap_servers: target.bootstrap_servers,
   };
 }

@@ -248,6 +248,14 @@ const restoreSettings = z
           "Which lineage to restore: one number, or by source topic a number or numbers by partition. A lineage is one life of a partition, from the topic's creation (or its log's truncation) to the next; `describe` lists them. The newest unless said.",
         example: { orders: 1 },
       }),
+    max_concurrent_partitions: z.int().min(1).max(256).default(4).meta({
+      description:
+        "Partitions that are written, or read back, at the same time. Memory use grows with it.",
+    }),
+    checkpoint_interval_secs: z.int().min(1).max(3600).default(5).meta({
+      description:
+        "At most this many seconds between durable checkpoints while data flows. After a crash so much of the target is looked at again.",
+    }),
     create_topics: z.boolean().default(true).meta({
       description:
         "Whether topics that the target lacks are created, with the source's partition count and settings. If false, a missing topic is an error.",
