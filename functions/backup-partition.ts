@@ -5,7 +5,7 @@ import { backupWorkItem } from "#core/backup/steps/work-item.ts";
 import { step } from "#functions/runtime.ts";
 
 const input = workItemRequest.extend({
-  run: backupRun.extend({ turn_ms: z.int().min(100).default(Number.MAX_SAFE_INTEGER) }),
+  run: backupRun.extend({ turn_ms: z.int().min(1).default(Number.MAX_SAFE_INTEGER) }),
 });
 
 export const handler = step(input, async (step, { run, item }) => {

@@ -15,7 +15,7 @@ export const backupInput = z.strictObject({
     })
     .exactOptional(),
   /** Ends each turn of a worker so many milliseconds after it began to read. */
-  turn_ms: z.int().min(100).optional(),
+  turn_ms: z.int().min(1).exactOptional(),
 });
 
 export const handler = step(backupInput, async (step, { turn_ms, ...wanted }) => {

@@ -98,7 +98,7 @@ async function commandLine(command: string, backupId: string, ...args: string[])
 }
 
 function inputFor(backupId: string, topics: readonly string[] = [topic]) {
-  return { backup_id: backupId, topics: { include: topics }, turn_ms: 100 };
+  return { backup_id: backupId, topics: { include: topics }, turn_ms: 1 };
 }
 
 describe("F2 twelve partitions of very different sizes", () => {
@@ -199,11 +199,20 @@ describe("K7 a damaged partition", () => {
 });
 
 describe("C5 two executions of one backup id", () => {
+  /** 90 MB that are fetched 2 MiB at a time, for turns of one or two fetches: many seconds. */
+  let large: string;
+
+  beforeAll(async () => {
+    large = await createTopic(cluster);
+    const records = { from: 0, count: 100, perBatch: 1, valueBytes: 900_000 };
+    await appendNumbered(cluster, { topic: large, ...records });
+  });
+
   test("the second says that the first holds the lease, and the first is not disturbed", async () => {
     const backupId = randomName("twice");
-    const first = await machine.start(inputFor(backupId));
+    const first = await machine.start(inputFor(backupId, [large]));
     await leaseTaken(backupId);
-    const second = await machine.run(inputFor(backupId));
+    const second = await machine.run(inputFor(backupId, [large]));
     expect(second).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
     expect(second.message).toMatch(/was seen to move/);
     expect((await machine.ended(first)).output).toMatchObject({ status: "done", generation: 1 });
@@ -211,7 +220,7 @@ describe("C5 two executions of one backup id", () => {
 
   test("an execution whose lease was taken over commits nothing, and says so", async () => {
     const backupId = randomName("robbed");
-    const execution = await machine.start(inputFor(backupId));
+    const execution = await machine.start(inputFor(backupId, [large]));
     await vi.waitFor(
       async () => {
         const checkpoints = collect(storage.list(inBackup(backupId, "topics/")));
