@@ -92,7 +92,8 @@ export async function openCatalogOn(
   table?: TableLocation,
 ): Promise<Catalog> {
   const { openCatalog, openTable } = await import("#core/catalog/open.ts");
-  const deps = { storage, clock: session.clock, newId: session.newId };
+  const { clock, newId, logger } = session;
+  const deps = { storage, clock, newId, logger };
   if (table === undefined) return openCatalog(deps);
   const { tableWithAwsEnvironment } = await import("#core/config/storage-environment.ts");
   const opened = await openTable(tableWithAwsEnvironment(table, session.io.env));

@@ -55,7 +55,7 @@ import type { Lease, LeaseHolder, LeaseScope } from "#core/catalog/catalog.ts";
 import { documentBytes, parseState, readIfPresent } from "#core/catalog/documents.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
 import { int64 } from "#core/json.ts";
-import type { Clock, NewId } from "#core/runtime.ts";
+import type { Clock, Logger, NewId } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, leaseFolder, leaseKey, parseLeaseKey } from "#core/storage/keys.ts";
 
@@ -82,11 +82,13 @@ export interface LeaseDeps {
   readonly storage: StorageBackend;
   readonly clock: Clock;
   readonly newId: NewId;
+  /** Told when a lease has to be waited for. */
+  readonly logger?: Logger;
 }
 
 /** A lease that others hold or take is a BackupConflictError, whose message says whose and why. */
 export async function acquireLease(
-  { storage, clock, newId }: LeaseDeps,
+  { storage, clock, newId, logger }: LeaseDeps,
   scope: LeaseScope,
   waitMs: number,
   signal: AbortSignal,
@@ -110,6 +112,7 @@ export async function acquireLease(
     if (!isFree && seen !== undefined && seen.token !== token) {
       throw heldByOther(scope, token, holder, "and was seen to move");
     }
+    const isFirstLook = seen === undefined;
     seen ??= { token, sinceMs: clock.monotonicMs() };
     const isDead = askedMs - seen.sinceMs >= leaseTtlMs;
     if ((isFree || isDead) && lostAt !== token) {
@@ -121,6 +124,7 @@ export async function acquireLease(
     if (clock.monotonicMs() - startedMs + pollMs > waitMs) {
       throw heldByOther(scope, token, holder, `and was not still for 30 s within ${waitMs} ms`);
     }
+    if (isFirstLook) tellOfWaiting(logger, scope, holder);
     await clock.sleep(pollMs, signal);
   }
 }
@@ -139,6 +143,19 @@ export async function continueLease(
   const lease = new HeldLease(place, record, token);
   await lease.renew();
   return lease;
+}
+
+/** Half a minute without a word looks like a program that hangs. */
+function tellOfWaiting(
+  logger: Logger | undefined,
+  { backupId, purpose }: LeaseScope,
+  holder: LeaseRecord | undefined,
+): void {
+  const since = holder === undefined ? "" : ` since ${isoTime(holder.acquired_at)}`;
+  logger?.info(
+    `another run holds the lease "${purpose}" of backup "${backupId}"${since}; ` +
+      `waiting ${leaseTtlMs / 1000} s to see whether it is alive`,
+  );
 }
 
 /** Held until `release`, or until a move finds that somebody else has moved it. */

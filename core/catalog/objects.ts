@@ -19,7 +19,7 @@ import {
   writeRunList,
 } from "#core/catalog/run-documents.ts";
 import { isBackupError } from "#core/errors.ts";
-import type { Clock, NewId } from "#core/runtime.ts";
+import type { Clock, Logger, NewId } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import {
   checkBackupId,
@@ -34,6 +34,8 @@ export interface ObjectCatalogDeps {
   readonly storage: StorageBackend;
   readonly clock: Clock;
   readonly newId: NewId;
+  /** Told when a lease has to be waited for. */
+  readonly logger?: Logger;
 }
 
 export function openObjectCatalog(deps: ObjectCatalogDeps): Catalog {

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
+import { openCatalog } from "#core/catalog/open.ts";
 import { BackupError } from "#core/errors.ts";
+import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openMemory } from "#core/storage/memory.ts";
 import { catalogOn, withMethods } from "#test/support/catalog-on.ts";
@@ -110,4 +112,17 @@ test("C5: a low token that a paused process creates late is not the lease, and i
   await expect(acquire(stale)).rejects.toMatchObject({ name: "BackupConflictError" });
   expect(await keys(storage)).toHaveLength(2);
   await holder.renew();
+});
+
+test("who waits for a lease is told once what for", async () => {
+  const storage = openMemory();
+  await acquire(storage);
+  const told: string[] = [];
+  const logger = { ...silentLogger, info: (message: string) => told.push(message) };
+  const clock = new FakeClock();
+  const catalog = openCatalog({ storage, clock, newId: () => "b", logger });
+  await clock.runUntil(catalog.acquireLease(scope, 35_000, never));
+  expect(told).toEqual([
+    expect.stringMatching(/^another run holds the lease "backup" of backup "orders" since .+ 30 s/),
+  ]);
 });
