@@ -122,29 +122,34 @@ export class KafkaBackup extends Construct {
   }
 
   #makeFunctions(config: DeployedConfig, bucket: BackupBucket): Map<string, LambdaFunction> {
-    const { network, login, workerMemoryMb = oneProcessorMb } = this.#props;
     const folder = buildFunctionCode(deployedText(config), this.#stage);
-    const code = Code.fromAsset(folder);
-    const functions = new Map<string, LambdaFunction>();
-    for (const [name, { description, grants, readsKafka }] of Object.entries(backupFunctions)) {
-      const made = new BackupFunction(this, pascalCase(name), {
-        name,
-        description,
-        code,
-        stage: this.#stage,
-        memoryMb: name === "backup-partition" ? workerMemoryMb : otherMemoryMb,
-        network: readsKafka ? network : undefined,
-      });
-      bucket.grant(made.role, grants);
-      if (readsKafka && login !== undefined) {
-        login.grantRead(made.role);
-        made.function.addEnvironment("KAFKA_BACKUP_SECRET_ARN", login.secretArn);
-      }
-      functions.set(name, made.function);
+    try {
+      const code = Code.fromAsset(folder);
+      const names = Object.keys(backupFunctions);
+      return new Map(names.map((name) => [name, this.#makeFunction(name, code, bucket)]));
+    } finally {
+      // The first function has copied it into the assembly.
+      rmSync(folder, { recursive: true });
     }
-    // The first function has copied it into the assembly.
-    rmSync(folder, { recursive: true });
-    return functions;
+  }
+
+  #makeFunction(name: string, code: Code, bucket: BackupBucket): LambdaFunction {
+    const { network, login, workerMemoryMb = oneProcessorMb } = this.#props;
+    const { description, grants, readsKafka } = backupFunctions[name]!;
+    const made = new BackupFunction(this, pascalCase(name), {
+      name,
+      description,
+      code,
+      stage: this.#stage,
+      memoryMb: name === "backup-partition" ? workerMemoryMb : otherMemoryMb,
+      network: readsKafka ? network : undefined,
+    });
+    bucket.grant(made.role, grants);
+    if (readsKafka && login !== undefined) {
+      login.grantRead(made.role);
+      made.function.addEnvironment("KAFKA_BACKUP_SECRET_ARN", login.secretArn);
+    }
+    return made.function;
   }
 }
 

@@ -9,9 +9,6 @@ import { KafkaBackup, type KafkaBackupProps } from "#cdk/kafka-backup.ts";
 export const exampleConfig = join(import.meta.dirname, "../../cdk/example-backup.yaml");
 
 export interface Synthesis {
-  readonly app: App;
-  readonly stack: Stack;
-  readonly construct: KafkaBackup;
   readonly template: Template;
   /** Of the functions' code, as it will be uploaded. */
   readonly codeFolder: string;
@@ -23,23 +20,27 @@ export function synthesize(
   prepare: (app: App) => void = () => {},
 ): Synthesis {
   const outdir = mkdtempSync(join(tmpdir(), "kafka-backup-synth-"));
+  const remove = () => rmSync(outdir, { recursive: true });
+  try {
+    return { ...synthesizeInto(outdir, props, prepare), remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function synthesizeInto(
+  outdir: string,
+  props: (stack: Stack) => Partial<KafkaBackupProps>,
+  prepare: (app: App) => void,
+): Omit<Synthesis, "remove"> {
   const app = new App({ outdir });
   const stack = new Stack(app, "Test");
-  const construct = new KafkaBackup(stack, "KafkaBackup", {
-    configFile: exampleConfig,
-    ...props(stack),
-  });
+  new KafkaBackup(stack, "KafkaBackup", { configFile: exampleConfig, ...props(stack) });
   prepare(app);
   const template = Template.fromStack(stack);
   const asset = readdirSync(outdir).find((name) => name.startsWith("asset."))!;
-  return {
-    app,
-    stack,
-    construct,
-    template,
-    codeFolder: join(outdir, asset),
-    remove: () => rmSync(outdir, { recursive: true }),
-  };
+  return { template, codeFolder: join(outdir, asset) };
 }
 
 export interface Statement {
