@@ -170,6 +170,8 @@ export const offsetPlan = z.object({
       reason: z.string(),
       /** True for a group that nobody could read: it may have stood in what was restored. */
       unread: z.boolean().optional(),
+      /** True where it was restored, and the target topic was deleted or created anew since. */
+      gone: z.boolean().optional(),
     }),
   ),
 });

@@ -80,6 +80,7 @@ export async function planOffsets(
   const { backup_id, groups, strategy, offset_source } = request;
   const { restore, partitions } = await findTargets(deps, request);
   const window_end = restore?.report.window.end;
+  const target_cluster_id = restore?.report.target_cluster_id ?? cluster?.clusterId;
   const source = deps.source ?? cluster;
   const known =
     request.known ??
@@ -91,6 +92,9 @@ export async function planOffsets(
         ...(offset_source !== undefined && { offset_source }),
         ...(window_end !== undefined && { window_end }),
         partitions,
+        ...(target_cluster_id !== undefined && {
+          targets: { cluster_id: target_cluster_id, topics: targetTopics(restore, partitions) },
+        }),
       },
     ));
   deadline.signal.throwIfAborted();
@@ -98,7 +102,6 @@ export async function planOffsets(
   const there = new Set(partitions.map(sourceKey));
   const positions = known.positions.filter((position) => there.has(sourceKey(position)));
   const translated = await strategies[strategy](strategyDeps, positions, partitions);
-  const target_cluster_id = restore?.report.target_cluster_id ?? cluster?.clusterId;
   return {
     format_version: formatVersion,
     backup_id,
@@ -130,6 +133,15 @@ async function findTargets(
   return { restore, partitions: restore.partitions };
 }
 
+/** Those that are gone, too. */
+function targetTopics(
+  restore: FoundRestore | undefined,
+  partitions: readonly RestoredPartition[],
+): string[] {
+  const written = restore?.report.topics ?? partitions;
+  return [...new Set(written.map(({ target_topic }) => target_topic))];
+}
+
 function topicIds(partitions: readonly RestoredPartition[]) {
   return Object.fromEntries(
     partitions.map(({ target_topic, target_topic_id }) => [
@@ -153,7 +165,7 @@ function withGoneTopics(
     const target = gone.get(left.topic ?? "");
     if (target === undefined) return left;
     const reason = `was restored into "${target}", which was deleted or created anew since`;
-    return { ...left, reason };
+    return { ...left, reason, gone: true };
   });
 }
 

@@ -31,6 +31,14 @@ export interface WantedPartition {
   readonly to?: bigint | undefined;
 }
 
+/** Names of topics that are none of the wanted ones. */
+export interface OtherTopics {
+  /** Of all topics of the backup; without them every topic is taken for one. */
+  readonly backedUp?: ReadonlySet<string>;
+  /** Of the cluster that the positions are of, which the restore wrote to: nothing to tell of. */
+  readonly targets?: ReadonlySet<string>;
+}
+
 interface Sought {
   readonly at: WantedPartition;
   readonly open: OpenGroups;
@@ -51,9 +59,11 @@ export class PositionSearch {
   readonly unread = new Map<string, string>();
   readonly #wanted: ReadonlyMap<string, Sought>;
   readonly #topics: ReadonlySet<string>;
+  readonly #others: OtherTopics;
   readonly #seen = new Set<string>();
 
-  constructor(wanted: readonly WantedPartition[]) {
+  constructor(wanted: readonly WantedPartition[], others: OtherTopics = {}) {
+    this.#others = others;
     this.#wanted = new Map(
       wanted.map((at) => [sourceKey(at), { at, open: new OpenGroups(), looks: 0 }]),
     );
@@ -111,7 +121,10 @@ export class PositionSearch {
     this.#leave(group, otherLife, `its position of ${known.from} is of ${otherLog}`);
   }
 
-  /** By topic where none of its partitions was restored, else by partition. */
+  /**
+   * By topic where none of its partitions was restored, else by partition; topics that the backup
+   * does not hold are counted.
+   */
   #leave(group: string, keys: ReadonlySet<string>, reason: string): void {
     const topics = new Set<string>();
     for (const key of keys) {
@@ -119,7 +132,16 @@ export class PositionSearch {
       if (this.#topics.has(topic)) this.leftAlone.push({ group, topic, partition, reason });
       else topics.add(topic);
     }
-    for (const topic of topics) this.leftAlone.push({ group, topic, reason });
+    const { backedUp, targets } = this.#others;
+    let elsewhere = 0;
+    for (const topic of topics) {
+      if (targets?.has(topic)) continue;
+      if (backedUp?.has(topic) === false) elsewhere += 1;
+      else this.leftAlone.push({ group, topic, reason });
+    }
+    if (elsewhere === 0) return;
+    const counted = elsewhere === 1 ? "1 topic that is" : `${elsewhere} topics that are`;
+    this.leftAlone.push({ group, reason: `${counted} not in the backup` });
   }
 }
 

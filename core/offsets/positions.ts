@@ -10,14 +10,14 @@ import {
   momentOfCluster,
   momentOfSnapshot,
 } from "#core/offsets/known-positions.ts";
+import { nothingKnown } from "#core/offsets/other-sources.ts";
 import {
   type GroupPosition,
   PositionSearch,
   type WantedPartition,
 } from "#core/offsets/position-search.ts";
 import { sourceKey } from "#core/offsets/restored-partitions.ts";
-import { isGroupGlob, selectGroups } from "#core/offsets/select-groups.ts";
-import { timeText } from "#core/restore/lineage.ts";
+import { isGroupGlob, selectGroups, unmatchedPatterns } from "#core/offsets/select-groups.ts";
 import type { Clock } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { checkBackupId } from "#core/storage/keys.ts";
@@ -46,6 +46,8 @@ export interface PositionsRequest {
     /** The newest one of that topic id unless said. */
     readonly lineage?: number;
   }[];
+  /** Where they were restored: a group that stands there is nothing to tell of. */
+  readonly targets?: { readonly cluster_id: string; readonly topics: readonly string[] };
 }
 
 export interface KnownGroupPositions {
@@ -56,9 +58,10 @@ export interface KnownGroupPositions {
 
 /**
  * Where the selected groups stood in the given source partitions. Only positions of the backup's
- * cluster under the same topic id count. Throws PreflightRefusedError, naming the other choices,
- * where nothing is known of a named group or no position at all, InvalidRequestError and
- * SnapshotNotFoundError for a source that is not there.
+ * cluster under the same topic id count. Throws PreflightRefusedError, naming the choices that
+ * would give one, where nothing is known of a group or no position at all, InvalidRequestError and
+ * SnapshotNotFoundError for a source that is not there, and InvalidRequestError for a pattern that
+ * no known group matches.
  */
 export async function readPositions(
   deps: PositionsDeps,
@@ -68,21 +71,38 @@ export async function readPositions(
   const manifest = await newestManifest(deps, backup_id);
   const offset_source =
     request.offset_source ?? (window_end === undefined ? "latest" : "at-window-end");
-  const search = new PositionSearch(request.partitions.map((at) => wantedOf(manifest, at)));
+  const wanted = request.partitions.map((at) => wantedOf(manifest, at));
+  const search = new PositionSearch(wanted, topicsAround(manifest, request));
   for (const moment of await momentsOf(deps, manifest, request, offset_source)) {
     if (search.isOver) break;
     search.look(await moment.read());
   }
+  const refusal = (missing: GroupSelection) => {
+    const known_groups = search.groups;
+    const unknown = { manifest, wanted, offset_source, window_end, missing, known_groups };
+    return nothingKnown(deps, unknown);
+  };
   const known = new Set(search.groups);
+  const unmatched = unmatchedPatterns([...known], request.groups);
+  if (unmatched.length > 0) throw await refusal({ groups: unmatched });
   const selected = new Set(selectGroups([...known], request.groups));
   const positions = search.positions.filter(({ group }) => selected.has(group));
   const unknown = [...selected].filter((group) => !known.has(group));
   if (unknown.length > 0 || positions.length === 0) {
-    const groups = unknown.length > 0 ? unknown : [...selected];
-    throw await nothingKnown(deps, manifest, offset_source, window_end, groups);
+    const isAll = "all" in request.groups || selected.size === 0;
+    const rest: GroupSelection = isAll ? { all: true } : { groups: [...selected] };
+    throw await refusal(unknown.length > 0 ? { groups: unknown } : rest);
   }
   const left_alone = leftAlone(search, positions, selected);
   return { offset_source, positions, left_alone };
+}
+
+function topicsAround({ topics, cluster_id }: Manifest, { targets }: PositionsRequest) {
+  const isSameCluster = targets?.cluster_id === cluster_id;
+  return {
+    backedUp: new Set(topics.map(({ name }) => name)),
+    targets: new Set(isSameCluster ? targets?.topics : []),
+  };
 }
 
 async function newestManifest({ catalog }: PositionsDeps, backupId: string): Promise<Manifest> {
@@ -179,37 +199,4 @@ function leftAlone(
     }
   }
   return leftAlone;
-}
-
-const snapshotsNamed = 5;
-
-async function nothingKnown(
-  deps: PositionsDeps,
-  manifest: Manifest,
-  source: OffsetSource,
-  window_end: bigint | undefined,
-  groups: readonly string[],
-): Promise<BackupError> {
-  const moments = await knownMoments(deps, manifest);
-  const choices: string[] = [];
-  const newest = moments[0];
-  if (source !== "latest" && newest !== undefined) {
-    choices.push(`latest (${newest.from} of ${timeText(newest.read_at)})`);
-  }
-  if (source === "latest" || source.startsWith("snapshot:")) choices.push("at-window-end");
-  if (source !== "current") choices.push(`current (what cluster ${manifest.cluster_id} has now)`);
-  const snapshots = moments.filter(({ from }) => from.startsWith("snapshot "));
-  for (const { from, read_at } of snapshots.slice(0, snapshotsNamed)) {
-    choices.push(`${from.replace(" ", ":")} of ${timeText(read_at)}`);
-  }
-  const when =
-    source === "at-window-end" && window_end !== undefined
-      ? `at or before the end of the window, ${timeText(window_end)}`
-      : `by offset source ${source}`;
-  const names = groups.map((group) => JSON.stringify(group)).join(", ");
-  return new BackupError(
-    "PreflightRefusedError",
-    `no position in what was restored is known ${when} of group ${names}`,
-    { hint: `Choose another offset source: ${choices.join(", ")}.` },
-  );
 }

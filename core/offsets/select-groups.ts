@@ -23,8 +23,7 @@ export function selectGroups(names: readonly string[], selection: GroupSelection
       selected.push(wanted);
       continue;
     }
-    const matches = picomatch(wanted, globOptions);
-    const found = names.filter((name) => matches(name));
+    const found = names.filter(groupMatcher(wanted));
     if (found.length === 0) {
       throw new BackupError(
         "InvalidRequestError",
@@ -35,6 +34,20 @@ export function selectGroups(names: readonly string[], selection: GroupSelection
     selected.push(...found);
   }
   return inOrder(selected);
+}
+
+/** The patterns of a selection that match none of `names`. */
+export function unmatchedPatterns(names: readonly string[], selection: GroupSelection): string[] {
+  if ("all" in selection) return [];
+  return selection.groups.filter(
+    (wanted) => isGroupGlob(wanted) && !names.some(groupMatcher(wanted)),
+  );
+}
+
+/** Whether a group is one that an entry of a selection, a name or a pattern, means. */
+export function groupMatcher(entry: string): (group: string) => boolean {
+  const matches = isGroupGlob(entry) ? picomatch(entry, globOptions) : undefined;
+  return (group) => group === entry || matches?.(group) === true;
 }
 
 /** Whether an entry of a selection is a pattern, unless a group is called so. */

@@ -1,5 +1,6 @@
 /** Which position of a group counts, by offset source. */
 import { describe, expect, test } from "vitest";
+import type { BackupError } from "#core/errors.ts";
 import type { GroupSelection, OffsetSource } from "#core/offsets/contract.ts";
 import { readPositions } from "#core/offsets/positions.ts";
 import { snapshotKey } from "#core/storage/keys.ts";
@@ -20,9 +21,10 @@ interface Asked {
   readonly source?: OffsetSource;
   readonly windowEnd?: bigint;
   readonly partitions?: readonly (typeof partition0 & { lineage?: number })[];
+  readonly targets?: { cluster_id: string; topics: string[] };
 }
 
-function ask(backup: KnownBackup, { groups, source, windowEnd, partitions }: Asked = {}) {
+function ask(backup: KnownBackup, { groups, source, windowEnd, partitions, targets }: Asked = {}) {
   return readPositions(
     { storage: backup.storage, catalog: backup.catalog, clock: systemClock },
     {
@@ -31,6 +33,7 @@ function ask(backup: KnownBackup, { groups, source, windowEnd, partitions }: Ask
       partitions: partitions ?? [partition0],
       ...(source !== undefined && { offset_source: source }),
       ...(windowEnd !== undefined && { window_end: windowEnd }),
+      ...(targets !== undefined && { targets }),
     },
   );
 }
@@ -106,7 +109,7 @@ describe("offset sources", () => {
       message: expect.stringMatching(/at or before the end of the window.* of group "billing"/),
       hint: expect.stringMatching(
         new RegExp(
-          `latest \\(run run-2 of .*current \\(what cluster ${clusterId} .*snapshot:snapshot-1`,
+          `latest \\(run run-2 of .*current \\(cluster ${clusterId}, .*snapshot:snapshot-1`,
         ),
       ),
     });
@@ -132,6 +135,92 @@ describe("offset sources", () => {
       name: "InvalidRequestError",
       hint: expect.stringContaining("--source-bootstrap-servers"),
     });
+  });
+});
+
+describe("the refusal where no position is known", () => {
+  /** The hint, line by line. */
+  async function refusal(backup: KnownBackup, asked: Asked) {
+    const error = await ask(backup, asked).then(
+      () => undefined,
+      (thrown: BackupError) => thrown,
+    );
+    const { name, message, hint = "" } = error ?? {};
+    return { name, message, hint: hint.split("\n") };
+  }
+  const early = plannedAt - hourMs;
+
+  test("a pattern of groups that stand there at other times is a matter of positions", async () => {
+    const backup = await threeRuns();
+    const { name, message, hint } = await refusal(backup, {
+      groups: { groups: ["bill*"] },
+      windowEnd: early,
+    });
+    expect(name).toBe("PreflightRefusedError");
+    expect(message).toMatch(/at or before the end of the window, .*, of group "bill\*"$/);
+    expect(hint).toEqual([
+      expect.stringMatching(/^Choose another offset source: latest \(run run-2/),
+    ]);
+    // The newest run does not know it any more, an older one does.
+    const gone = await knownBackup([
+      { groups: { old: { "orders-0": 10n } } },
+      { groups: { billing: { "orders-0": 20n } } },
+    ]);
+    expect((await refusal(gone, { groups: { groups: ["o*"] } })).name).toBe(name);
+  });
+
+  test("a pattern that no known group matches is wrong, at whatever time", async () => {
+    const backup = await threeRuns();
+    for (const windowEnd of [early, timeOfRun(2)]) {
+      expect(await refusal(backup, { groups: { groups: ["x*"] }, windowEnd })).toMatchObject({
+        name: "InvalidRequestError",
+        message: 'no consumer group matches the pattern "x*"',
+      });
+    }
+  });
+
+  test("neither the refused snapshot is offered nor those that would give nothing", async () => {
+    const backup = await threeRuns();
+    await storeSnapshot(backup, "snapshot-refused", { other: { "orders-0": 1n } });
+    await storeSnapshot(backup, "snapshot-other", { other: { "orders-0": 1n } });
+    await storeSnapshot(backup, "snapshot-elsewhere", { billing: { "payments-0": 1n } });
+    const topics = { orders: { topic_id: "of-another-life" } };
+    await storeSnapshot(backup, "snapshot-old", { billing: { "orders-0": 1n } }, { topics });
+    await storeSnapshot(backup, "snapshot-good", { billing: { "orders-0": 1n } });
+    const groups = { groups: ["billing"] };
+    const { hint } = await refusal(backup, { groups, source: "snapshot:snapshot-refused" });
+    expect(hint).toHaveLength(1);
+    expect(hint[0]).toMatch(/source: latest \(run run-2 of \S+\), current \(/);
+    expect(hint[0]!.match(/snapshot:[a-z-]+/g)).toEqual(["snapshot:snapshot-good"]);
+  });
+
+  test("at-window-end is offered with a window alone, and where it gives a position", async () => {
+    const backup = await threeRuns();
+    await storeSnapshot(backup, "snapshot-1", { other: { "orders-0": 1n } });
+    const groups = { groups: ["billing"] };
+    const source = "snapshot:snapshot-1";
+    const hintBy = async (asked: Asked) =>
+      (await refusal(backup, { ...asked, groups, source })).hint[0];
+    expect(await hintBy({})).not.toContain("at-window-end");
+    expect(await hintBy({ windowEnd: timeOfRun(1) })).toContain("at-window-end");
+    expect(await hintBy({ windowEnd: early })).not.toContain("at-window-end");
+  });
+
+  test("a group that exists nowhere is told so, and where its name is looked up", async () => {
+    const { hint } = await refusal(await threeRuns(), { groups: { groups: ["biling"] } });
+    expect(hint).toEqual([
+      expect.stringMatching(/knows "biling": `kafka-backup show-offset-mapping`/),
+    ]);
+  });
+
+  test("of all groups it names none, and of many only some", async () => {
+    const backup = await threeRuns();
+    const all = await refusal(backup, { windowEnd: early });
+    expect(all.message).toMatch(/, of any group$/);
+    const many = Array.from({ length: 40 }, (_, i) => `group-${i}`);
+    const { message, hint } = await refusal(backup, { groups: { groups: many } });
+    expect(message).toContain("and 35 more");
+    expect(`${message}${hint[0]}`.length).toBeLessThan(400);
   });
 });
 
@@ -182,14 +271,31 @@ describe("which groups", () => {
     expect(await found(backup)).toEqual(["audit 5 run run-0", "billing 20 run run-1"]);
   });
 
-  test("what was not restored is left alone, and told by topic or partition", async () => {
-    const standing = { "orders-0": 1n, "orders-1": 2n, "payments-0": 3n, "payments-1": 4n };
+  test("what was not restored is told by partition, topics outside the backup by their count", async () => {
+    const standing = {
+      "orders-0": 1n,
+      "orders-1": 2n,
+      "payments-0": 3n,
+      "payments-1": 4n,
+      "x-0": 5n,
+    };
     const backup = await knownBackup([{ groups: { billing: standing } }], [[{}], [{}]]);
     const { positions, left_alone } = await ask(backup);
     expect(positions).toHaveLength(1);
     expect(left_alone).toEqual([
       { group: "billing", topic: "orders", partition: 1, reason: "was not restored" },
-      { group: "billing", topic: "payments", reason: "was not restored" },
+      { group: "billing", reason: "2 topics that are not in the backup" },
+    ]);
+  });
+
+  test("targets of the restore are nothing to tell of in their own cluster alone", async () => {
+    const backup = await knownBackup([{ groups: { billing: { "orders-0": 1n, "into-0": 2n } } }]);
+    const leftAlone = async (cluster_id: string) => {
+      return (await ask(backup, { targets: { cluster_id, topics: ["into"] } })).left_alone;
+    };
+    expect(await leftAlone(clusterId)).toEqual([]);
+    expect(await leftAlone("another")).toEqual([
+      { group: "billing", reason: "1 topic that is not in the backup" },
     ]);
   });
 });
