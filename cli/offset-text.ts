@@ -4,7 +4,7 @@ import { csvText, printable, tableText } from "#cli/output.ts";
 import { countText, numbered, timeText } from "#cli/text.ts";
 import type { GroupOutcome, OffsetPlan, PlannedOffset } from "#core/offsets/contract.ts";
 import type { MappedPartition, OffsetMapping } from "#core/offsets/mapping-report.ts";
-import type { ResetResult } from "#core/offsets/reset.ts";
+import type { ResetFinding, ResetResult } from "#core/offsets/reset.ts";
 
 export async function offsetPlanText(io: Io, plan: OffsetPlan): Promise<string> {
   const rows = plan.groups.flatMap(({ group, partitions }) =>
@@ -26,6 +26,19 @@ export async function offsetPlanText(io: Io, plan: OffsetPlan): Promise<string> 
     alignRight: [2, 4, 5, 6, 7],
   });
   return `${headline(plan)}\n${table}${await leftAloneText(io, plan)}`;
+}
+
+/** With what execute would refuse, below the whole plan. */
+export async function checkedPlanText(
+  io: Io,
+  plan: OffsetPlan,
+  findings: readonly ResetFinding[],
+): Promise<string> {
+  const text = await offsetPlanText(io, plan);
+  if (findings.length === 0) return text;
+  const refusals = findings.map(({ message }) => `  ${printable(message)}\n`).join("");
+  const remedies = [...new Set(findings.map(({ remedy }) => `  ${remedy}\n`))].join("");
+  return `${text}\nexecute would be refused:\n${refusals}What to do:\n${remedies}`;
 }
 
 function headline(plan: OffsetPlan): string {
@@ -86,6 +99,7 @@ export async function resetText(io: Io, result: ResetResult, where: string): Pro
     await offsetPlanText(io, plan),
     `\n${statusText(result)}\n`,
     await failuresText(io, outcomes),
+    goneText(plan),
     undo,
   ].join("");
 }
@@ -94,16 +108,30 @@ function statusText({ status, plan, outcomes }: ResetResult): string {
   const changed = outcomes.filter((outcome) => outcome.status === "changed");
   const groups = numbered(changed.length, "group");
   const unread = plan.left_alone.filter((left) => left.unread === true).length;
+  const notReset = outcomes.length - changed.length + unread;
   switch (status) {
     case "done":
       return `${groups} reset and read back.`;
     case "incomplete":
-      return `${groups} reset and read back, ${outcomes.length - changed.length + unread} not.`;
+      return `${groups} reset and read back, ${notReset > 0 ? `${notReset} not` : "not in all topics"}.`;
     case "report_only":
       return `Nothing was committed: ${plan.strategy} only reports.`;
     case "nothing_to_do":
       return "Nothing was committed: no offset is decided.";
   }
+}
+
+/** Of a topic that is gone nothing can be reset before it is restored again. */
+function goneText({ left_alone }: OffsetPlan): string {
+  const gone = left_alone.filter((left) => left.gone === true);
+  if (gone.length === 0) return "";
+  const topics = [...new Set(gone.map(({ topic = "" }) => topic))].sort();
+  const groups = new Set(gone.map(({ group }) => group)).size;
+  return (
+    `\n${numbered(groups, "group")} not reset in what was restored of ${topics.join(", ")}: the ` +
+    "target topic was deleted or created anew since.\n" +
+    "Restore that again (restore --new), then reset again.\n"
+  );
 }
 
 async function failuresText(io: Io, outcomes: readonly GroupOutcome[]): Promise<string> {

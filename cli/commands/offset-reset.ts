@@ -7,7 +7,7 @@ import {
   connectIfTold,
   withConnectionOptions,
 } from "#cli/connection-options.ts";
-import { offsetPlanText, resetText } from "#cli/offset-text.ts";
+import { checkedPlanText, resetText } from "#cli/offset-text.ts";
 import { nameList } from "#cli/option-values.ts";
 import { connectTo, openCatalogOn, openStorageAt, readConfig } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
@@ -65,11 +65,18 @@ function configurePlan(parent: Command, context: CommandContext): void {
       "against what the groups have committed now",
     ],
   ]);
+  command.addHelpText(
+    "after",
+    "\nWith a cluster it exits 14 where execute would refuse, groups with members among the reasons.",
+  );
   context.action(command, async (session, options: ResetOptions) => {
     const cluster = await connectIfTold(session, options);
-    const plan = await makePlan(session, options, cluster);
-    await session.write(plan, () => offsetPlanText(session.io, plan));
-    return exitCodes.done;
+    const { checkedPlan } = await import("#core/offsets/reset.ts");
+    const deps = await openDeps(session, options, cluster);
+    const { plan, findings } = await checkedPlan(deps, requestOf(options), session.deadline);
+    const answer = cluster === undefined ? plan : { ...plan, findings };
+    await session.write(answer, () => checkedPlanText(session.io, plan, findings));
+    return findings.length > 0 ? exitCodes.preflightRefused : exitCodes.done;
   });
 }
 

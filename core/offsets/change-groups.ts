@@ -38,6 +38,20 @@ export async function refuseMembers(cluster: Cluster, groups: readonly string[])
   throw new BackupError("GroupNotEmptyError", `${named.join("; ")}${more}`);
 }
 
+/** The same for each group by itself: why no offset of it could be committed now. */
+export async function groupsInTheWay(
+  cluster: Cluster,
+  groups: readonly string[],
+): Promise<BackupError[]> {
+  if (groups.length === 0) return [];
+  const described = await cluster.describeGroups(groups);
+  return described.flatMap((result) => {
+    if (!("error" in result)) return result.members.length > 0 ? [groupNotEmpty(result)] : [];
+    if (!isBackupError(result.error)) throw result.error;
+    return [result.error];
+  });
+}
+
 /**
  * Refuses all where one has members, then commits and deletes group by group, reads all back and
  * compares offset, metadata and epoch (R8). Doing it again changes nothing (C4). A group's failure

@@ -3,8 +3,9 @@
  * Nothing is written to the cluster before the snapshot is durable.
  */
 
+import { type ErrorName, isBackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
-import { changeGroups, refuseMembers } from "#core/offsets/change-groups.ts";
+import { changeGroups, groupsInTheWay, refuseMembers } from "#core/offsets/change-groups.ts";
 import {
   type GroupOutcome,
   type OffsetPlan,
@@ -22,8 +23,9 @@ export interface ResetDeps extends PlanDeps {
 
 export interface ResetResult {
   /**
-   * `incomplete`: at least one group is not as planned, or could not be read; `report_only`: the strategy commits
-   * nothing; `nothing_to_do`: no offset is decided.
+   * `incomplete`: at least one group is not as planned, could not be read, or stood in a topic whose
+   * restored one is gone; `report_only`: the strategy commits nothing; `nothing_to_do`: no offset
+   * is decided.
    */
   readonly status: "done" | "incomplete" | "report_only" | "nothing_to_do";
   readonly plan: OffsetPlan;
@@ -49,7 +51,8 @@ export async function resetOffsets(
   const unreadable = plan.groups.filter(isUnreadable).map(unreadableOutcome);
   const readable = { ...plan, groups: plan.groups.filter((group) => !isUnreadable(group)) };
   const changes = await prepareChanges(deps, readable, options);
-  const isWhole = unreadable.length === 0 && !plan.left_alone.some(({ unread }) => unread === true);
+  const isWhole =
+    unreadable.length === 0 && !plan.left_alone.some(({ unread, gone }) => unread || gone);
   if (changes.length === 0) {
     const status = isWhole ? "nothing_to_do" : "incomplete";
     return { status, plan, outcomes: unreadable };
@@ -69,6 +72,48 @@ export async function resetOffsets(
     safety_snapshot_id: snapshot_id,
     outcomes,
   };
+}
+
+/** A reason for which `resetOffsets` would refuse a plan before its first write. */
+export interface ResetFinding {
+  readonly code: ErrorName;
+  readonly message: string;
+  /** What the operator can do about it. */
+  readonly remedy: string;
+}
+
+/**
+ * A plan and, with a cluster, what `resetOffsets` would refuse it for; nothing is refused where
+ * the strategy only reports. Throws what `planOffsets` throws, and what else `prepareChanges` does.
+ */
+export async function checkedPlan(
+  deps: PlanDeps,
+  request: OffsetPlanRequest,
+  deadline: Deadline,
+): Promise<{ plan: OffsetPlan; findings: ResetFinding[] }> {
+  const { cluster, logger } = deps;
+  const plan = await planOffsets(deps, request, deadline);
+  if (cluster === undefined || reportOnlyStrategies.includes(plan.strategy)) {
+    return { plan, findings: [] };
+  }
+  const readable = { ...plan, groups: plan.groups.filter((group) => !isUnreadable(group)) };
+  const errors = await groupsInTheWay(cluster, decidedGroups(readable));
+  try {
+    await prepareChanges({ cluster, logger }, readable, { clamp: false });
+  } catch (error) {
+    if (!isBackupError(error, "PreflightRefusedError")) throw error;
+    errors.push(error);
+  }
+  const findings = errors.map(({ name: code, message, hint: remedy }) => {
+    return { code, message, remedy };
+  });
+  return { plan, findings };
+}
+
+function decidedGroups({ groups }: OffsetPlan): string[] {
+  return groups
+    .filter(({ partitions }) => partitions.some(({ target_offset }) => target_offset !== null))
+    .map(({ group }) => group);
 }
 
 type PlannedGroup = OffsetPlan["groups"][number];

@@ -14,6 +14,7 @@ import { fakeIo } from "#test/cli/fake-io.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { type TestEngine, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
+import { KafkaAdmin } from "#test/support/kafka-admin.ts";
 import { holdGroups } from "#test/support/members.ts";
 
 const kafka = kafkaForTests();
@@ -262,6 +263,61 @@ describe("after a restore", () => {
     await writeFile(script, (await cli(["offset-reset", "script"], ...named(plain))).stdout);
     expect(await runScript(script)).toMatchObject({ code: exitCodes.done, stderr: "" });
   });
+});
+
+test("a group of a topic whose restored one is gone is told to restore it again, and exits 3", async () => {
+  const [first, second] = [await createTopic(cluster), await createTopic(cluster)];
+  const group = randomName("gone");
+  for (const topic of [first, second]) {
+    await appendNumbered(cluster, { topic, from: 0, count: 10 });
+    await commit(group, [4n], topic);
+  }
+  const own = { storage: await openFilesystem(folder), backupId: randomName("backup") };
+  const other = testEngine(cluster, own);
+  await other.backup([first, second]);
+  const [kept, gone] = [randomName("kept"), randomName("gone")];
+  await other.restore({ [first]: kept, [second]: gone });
+  const operator = await KafkaAdmin.connect();
+  try {
+    await operator.deleteTopic(gone);
+  } finally {
+    await operator.disconnect();
+  }
+  const isGone = async () => (await cluster.describeTopics([gone])).length;
+  await expect.poll(isGone, { timeout: 20_000 }).toBe(0);
+  const io = fakeIo();
+  const argv = [...execute, "--path", folder, "--backup-id", own.backupId, "--groups", group];
+  expect(await run([...argv, ...onCluster], io)).toBe(exitCodes.doneWithGaps);
+  expect(io.out()).toContain("1 group reset and read back, not in all topics.");
+  expect(io.out()).toContain(`1 group not reset in what was restored of ${second}: `);
+  expect(io.out()).toContain("Restore that again (restore --new)");
+  expect(await standing(group, kept)).toEqual(["0 4 [m]"]);
+});
+
+test("a plan on the cluster names the members for which execute would be refused, and exits 14", async () => {
+  const group = randomName("held");
+  await commit(group, [9n]);
+  const current = ["--offset-source", "current", ...named(group)];
+  const members = await holdGroups(target, [`classic:${group}`]);
+  try {
+    const refused = await cli(execute, ...current, ...onCluster);
+    const [, message = ""] = /^GroupNotEmptyError: (.*)$/m.exec(refused.stderr) ?? [];
+    expect(message).toMatch(/has a member: .* at \//);
+    const online = await cli(plan, ...current, ...onCluster);
+    expect(online.exitCode).toBe(exitCodes.preflightRefused);
+    expect(online.stdout).toMatch(new RegExp(`${group} +${target} +1 +${source}-0 +9 +none +9`));
+    expect(online.stdout).toContain(`execute would be refused:\n  ${message}\n`);
+    const json = await cli(plan, ...current, ...onCluster, "--format", "json");
+    expect(json.exitCode).toBe(exitCodes.preflightRefused);
+    expect(JSON.parse(json.stdout).findings).toMatchObject([
+      { code: "GroupNotEmptyError", message, remedy: expect.stringContaining("Stop the group's") },
+    ]);
+    const manual = await cli(plan, ...current, ...onCluster, "--strategy", "manual");
+    expect(manual.exitCode).toBe(exitCodes.done);
+  } finally {
+    await members.release();
+  }
+  expect((await cli(plan, ...current, ...onCluster)).exitCode).toBe(exitCodes.done);
 });
 
 /** With Kafka's own tool under the name that its distribution gives it. */
