@@ -5,13 +5,19 @@ import { dryRunText, restoreText } from "#cli/restore-text.ts";
 import { countText, durationText, numbered, timeText } from "#cli/text.ts";
 import type { OffsetPlan } from "#core/offsets/contract.ts";
 import type { AbandonedThreePhaseResult } from "#core/three-phase/abandon.ts";
-import type { ThreePhaseResult } from "#core/three-phase/contract.ts";
+import type { FailedResetReport, ThreePhaseResult } from "#core/three-phase/contract.ts";
 import type { ThreePhaseReport } from "#core/three-phase/documents.ts";
 import type { GroupFinding, ThreePhaseDryRun } from "#core/three-phase/dry-run.ts";
 
-export async function threePhaseText(io: Io, result: ThreePhaseResult): Promise<string> {
+/** `rollback`: the command that puts groups back, but for the snapshot's id at its end. */
+export async function threePhaseText(
+  io: Io,
+  result: ThreePhaseResult,
+  rollback: string,
+): Promise<string> {
   const restored = await restoreText(io, result.restore);
-  const { report } = result;
+  const { report, failed_reset: failed } = result;
+  if (failed !== undefined) return `${restored}${await failedText(io, result, failed, rollback)}`;
   if (report === undefined) {
     const more = "No consumer group was touched: the same command goes on and then sets offsets.";
     return `${restored}\n${more}\n`;
@@ -21,7 +27,7 @@ export async function threePhaseText(io: Io, result: ThreePhaseResult): Promise<
     `\n${headline(result.status, report)}\n`,
     await movesText(io, report),
     leftAloneText(report.left_alone),
-    `\n${phasesText(report)}\n${snapshotText(report)}\n`,
+    `\n${phasesText(report)}\n${snapshotText(report, rollback)}`,
   ].join("");
 }
 
@@ -72,23 +78,62 @@ function leftAloneText(leftAlone: OffsetPlan["left_alone"]): string {
   return `\nLeft as they are:\n${lines.join("")}`;
 }
 
+async function failedText(
+  io: Io,
+  { status }: ThreePhaseResult,
+  failed: FailedResetReport,
+  rollback: string,
+): Promise<string> {
+  const { three_phase_id, attempt, groups, plan, reset_snapshot_id: id } = failed;
+  const how = status === "reset_stopped" ? "was stopped" : "failed";
+  const states = new Map(groups.map((one) => [one.group, one]));
+  const rows = (plan?.groups ?? []).flatMap(({ group, partitions }) => {
+    const state = states.get(group);
+    const isBack = state === undefined || state.status === "as_before";
+    return partitions.map((one) => [
+      ...[group, one.topic, String(one.partition), offsetText(one.target_offset)],
+      isBack ? offsetText(one.current_offset) : "?",
+      isBack ? "as before" : `NOT put back: ${state.reason ?? ""}`,
+    ]);
+  });
+  const head = ["group", "topic", "partition", "wanted", "stands at", "state"];
+  const isLeft = groups.some((one) => one.status === "not_rolled_back");
+  return [
+    `\nThree-phase restore ${three_phase_id}: records are restored, but reset ${attempt} ${how}; ` +
+      "offsets are not set.\n",
+    rows.length === 0 ? "" : await tableText(io, { head, rows, alignRight: [2, 3, 4] }),
+    `\nThe three phases took ${durationsText(failed)}.\n`,
+    id === undefined ? "" : `Before this reset, the groups stood as in snapshot ${id}.\n`,
+    id !== undefined && isLeft
+      ? `When the groups that are NOT put back have no members, this puts them back:\n` +
+        `  ${rollback} ${id}\n`
+      : "",
+    `Before the restore, they stood as in snapshot ${failed.safety_snapshot_id}.\n`,
+  ].join("");
+}
+
+function durationsText({ phases }: Pick<ThreePhaseReport, "phases">): string {
+  return phases.map(({ phase, duration_ms }) => `${phase} ${durationText(duration_ms)}`).join(", ");
+}
+
 function phasesText(report: ThreePhaseReport): string {
-  const durations = report.phases.map(
-    ({ phase, duration_ms }) => `${phase} ${durationText(duration_ms)}`,
-  );
   const first =
     report.backup_first === undefined
       ? ""
       : ` The backup before it is generation ${report.backup_first.generation}, run ` +
         `${report.backup_first.run_id}, ${numbered(report.backup_first.record_count, "record")}.`;
   const resumed = report.resumed ? " It continued an earlier attempt." : "";
-  return `The three phases took ${durations.join(", ")}.${first}${resumed}`;
+  return `The three phases took ${durationsText(report)}.${first}${resumed}`;
 }
 
-function snapshotText({ safety_snapshot_id: id }: ThreePhaseReport): string {
+function snapshotText(report: ThreePhaseReport, rollback: string): string {
+  const { safety_snapshot_id: first, reset_snapshot_id } = report;
+  const id = reset_snapshot_id ?? first;
+  const before = `Before the restore, the groups stood as in snapshot ${first}.\n`;
+  if (report.outcome === "recommended") return before;
   return (
-    `Before, the groups stood as in snapshot ${id}; ` +
-    `\`offset-rollback rollback --snapshot-id ${id}\` puts them back.`
+    `${before}Before the reset, they stood as in snapshot ${id}; this puts them back:\n` +
+    `  ${rollback} ${id}\n`
   );
 }
 
@@ -140,8 +185,12 @@ function wouldText({ would, three_phase_id }: ThreePhaseDryRun): string {
   }
 }
 
-export function abandonedThreePhaseText(result: AbandonedThreePhaseResult): string {
-  const { restore, safety_snapshot_id: snapshot } = result;
+/** `rollback`: as in `threePhaseText`. */
+export function abandonedThreePhaseText(
+  result: AbandonedThreePhaseResult,
+  rollback: string,
+): string {
+  const { restore, reset_snapshot_id: snapshot } = result;
   const lines = [`Three-phase restore ${result.three_phase_id} is given up.`];
   if (restore !== undefined) {
     lines.push(`So is its restore ${restore.restore_id}; what was restored is still there.`);
@@ -149,8 +198,8 @@ export function abandonedThreePhaseText(result: AbandonedThreePhaseResult): stri
   lines.push(
     snapshot === undefined
       ? "No consumer group was touched."
-      : `Consumer groups stay as they are; \`offset-rollback rollback --snapshot-id ${snapshot}\` ` +
-          "puts them to where they stood before.",
+      : "Consumer groups stay as they are; this puts them to where they stood before the reset:\n" +
+          `  ${rollback} ${snapshot}`,
   );
   return `${lines.join("\n")}\n`;
 }

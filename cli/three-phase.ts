@@ -1,10 +1,11 @@
 /** A restore that also sets consumer groups' offsets, as `restore` and `three-phase-restore` run it. */
+import { locationText } from "#cli/location-text.ts";
 import { openRestoreDeps, restoreOptionsOf, restoreRequestOf } from "#cli/restore-options.ts";
 import { connectTo } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
 import { threePhaseDryRunText, threePhaseText } from "#cli/three-phase-text.ts";
 import type { RestoreConfig } from "#core/config/schema.ts";
-import { exitCodes } from "#core/errors.ts";
+import { BackupError, exitCodes } from "#core/errors.ts";
 import type { GroupSelection } from "#core/offsets/contract.ts";
 import type {
   ThreePhaseDeps,
@@ -16,9 +17,13 @@ import type { ThreePhaseDryRun } from "#core/three-phase/dry-run.ts";
 export interface ThreePhaseChoices {
   readonly isNew: boolean;
   readonly resume: boolean;
+  /** The configuration file, as it was named. */
+  readonly file: string;
+  /** What continues after a failure, as a sentence that begins with it. */
+  readonly again: string;
   /** How the results are shown to machines; as they are unless said. */
   readonly shape?: {
-    readonly result: (result: ThreePhaseResult) => unknown;
+    readonly result: (result: ThreePhaseResult) => object;
     readonly dryRun: (plan: ThreePhaseDryRun) => unknown;
   };
 }
@@ -34,7 +39,7 @@ export async function runThreePhases(
   session: Session,
   config: RestoreConfig,
   groups: GroupSelection,
-  { isNew, resume, shape }: ThreePhaseChoices,
+  { isNew, resume, file, again, shape }: ThreePhaseChoices,
 ): Promise<number> {
   const request = await threePhaseRequestOf(config, groups);
   const deps = await openThreePhaseDeps(session, config);
@@ -50,9 +55,33 @@ export async function runThreePhases(
   const options = { ...restoreOptionsOf(config, isNew), resume };
   const result = await runThreePhase({ ...deps, onProgress }, request, options, session.deadline);
   stop();
-  const shown = shape === undefined ? result : shape.result(result);
-  await session.write(shown, () => threePhaseText(session.io, result));
+  const { error, ...data } = result;
+  const shown = shape === undefined ? data : shape.result(data);
+  const rollback = await rollbackCommand(config, file);
+  const whole = error === undefined ? shown : { ...shown, error: wordsOf(error) };
+  await session.write(whole, () => threePhaseText(session.io, result, rollback));
+  if (error !== undefined) throw withHint(error, again);
   return result.status === "incomplete" ? exitCodes.doneWithGaps : exitCodes.done;
+}
+
+/** Without the id at its end: puts groups of the target back to a snapshot. */
+export async function rollbackCommand(config: RestoreConfig, file: string): Promise<string> {
+  const { shellQuoted } = await import("#core/offsets/script.ts");
+  const where = ["--path", locationText(config.storage), "--config", file].map(shellQuoted);
+  return `kafka-backup offset-rollback rollback ${where.join(" ")} --snapshot-id`;
+}
+
+function wordsOf({ name, message }: BackupError) {
+  return { name, message };
+}
+
+/** The engine knows neither the command nor the file that it is run with. */
+function withHint({ name, message, cause, details, hint }: BackupError, again: string) {
+  return new BackupError(name, message, {
+    cause,
+    details,
+    hint: hint.replace("the same command again", again),
+  });
 }
 
 async function threePhaseRequestOf(

@@ -47,8 +47,13 @@ async function runCommand(session: Session, options: RestoreArguments): Promise<
     return runThreePhases(session, config, groups, {
       isNew,
       resume: false,
+      file: options.config,
+      again: "the same command again",
       shape: {
-        result: ({ restore, report }) => ({ ...restore, three_phase: report }),
+        result: ({ status, restore, report, failed_reset }) => {
+          if (failed_reset === undefined) return { ...restore, three_phase: report };
+          return { ...restore, status, three_phase: failed_reset };
+        },
         dryRun: ({ restore, would, ...offsets }) => ({ ...restore, would, three_phase: offsets }),
       },
     });

@@ -10,7 +10,7 @@ import {
 } from "#cli/restore-options.ts";
 import { readRestoreConfig } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
-import { groupsOf, runThreePhases } from "#cli/three-phase.ts";
+import { groupsOf, rollbackCommand, runThreePhases } from "#cli/three-phase.ts";
 import { abandonedThreePhaseText } from "#cli/three-phase-text.ts";
 import type { RestoreConfig } from "#core/config/schema.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
@@ -47,11 +47,19 @@ export const configure: Configure = (command, context) => {
 
 async function runCommand(session: Session, options: ThreePhaseArguments): Promise<number> {
   const config = await readRestoreConfig(session, options.config, overridesOf(options));
-  if (options.abandon !== undefined) return abandon(session, config, options.abandon);
+  const { abandon: given } = options;
+  if (given !== undefined) return abandon(session, config, { ...options, abandon: given });
   const groups = groupsOf(config);
   if (groups === undefined) throw withoutGroups(config);
   const isNew = options.new === true;
-  return runThreePhases(session, config, groups, { isNew, resume: options.resume === true });
+  const { shellQuoted } = await import("#core/offsets/script.ts");
+  const file = options.config;
+  return runThreePhases(session, config, groups, {
+    isNew,
+    resume: options.resume === true,
+    file,
+    again: `\`kafka-backup three-phase-restore --config ${shellQuoted(file)} --resume\` with the same options`,
+  });
 }
 
 function withoutGroups({ restore }: RestoreConfig): BackupError {
@@ -68,12 +76,13 @@ function withoutGroups({ restore }: RestoreConfig): BackupError {
 async function abandon(
   session: Session,
   config: RestoreConfig,
-  three_phase_id: string,
+  options: ThreePhaseArguments & { readonly abandon: string },
 ): Promise<number> {
   const { abandonThreePhase } = await import("#core/three-phase/abandon.ts");
   const deps = await openRestoreDeps(session, config);
-  const { backup_id } = config;
-  const result = await abandonThreePhase(deps, { backup_id, three_phase_id }, session.deadline);
-  await session.write(result, () => abandonedThreePhaseText(result));
+  const at = { backup_id: config.backup_id, three_phase_id: options.abandon };
+  const result = await abandonThreePhase(deps, at, session.deadline);
+  const rollback = await rollbackCommand(config, options.config);
+  await session.write(result, () => abandonedThreePhaseText(result, rollback));
   return exitCodes.done;
 }

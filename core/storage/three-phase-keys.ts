@@ -22,5 +22,6 @@ export function threePhaseResetName(attempt: number): string {
 }
 
 /** Names within a `threePhaseResetName`. */
+export const resetSnapshotName = "snapshot.json";
 export const resetPlanName = "plan.json";
 export const resetRolledBackName = "rolled-back.json";

@@ -14,6 +14,8 @@ export interface AbandonedThreePhaseResult {
   readonly groups: readonly string[];
   /** Where the groups stood before; absent where nothing had gone to the target yet. */
   readonly safety_snapshot_id?: string;
+  /** Where they stood before the last attempt to set offsets; absent where there was none. */
+  readonly reset_snapshot_id?: string;
   /** Of its restore, where that was not finished. */
   readonly restore?: AbandonResult;
 }
@@ -40,10 +42,14 @@ export async function abandonThreePhase(
       await record.writeAbandoned({ abandoned_at: BigInt(deps.clock.nowMs()) });
     }
     const snapshot = await record.snapshot();
+    const resets = await record.resetCount();
+    // Versions that took none for each attempt put groups back to the first one.
+    const reset = resets === 0 ? undefined : ((await record.resetSnapshot(resets)) ?? snapshot);
     return {
       ...at,
       groups: intent.groups,
       ...(snapshot !== undefined && { safety_snapshot_id: snapshot.snapshot_id }),
+      ...(reset !== undefined && { reset_snapshot_id: reset.snapshot_id }),
       ...(restore !== undefined && { restore }),
     };
   });
@@ -79,7 +85,7 @@ function refuseFinished(id: string, isFinished: boolean): void {
     "InvalidRequestError",
     `three-phase restore ${id} is finished: there is nothing to give up`,
     {
-      hint: "`kafka-backup offset-rollback rollback` puts groups back to its safety snapshot.",
+      hint: "`kafka-backup offset-rollback rollback` puts groups back to its snapshots.",
     },
   );
 }

@@ -1,10 +1,12 @@
 /** What a three-phase restore is asked for and answers; the order of its steps is in `run.ts`. */
 import { createHash } from "node:crypto";
 import type { BackupRequest } from "#core/backup/contract.ts";
+import type { BackupError } from "#core/errors.ts";
 import { toJson } from "#core/json.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import {
   type GroupSelection,
+  type OffsetPlan,
   type OffsetSource,
   type OffsetStrategy,
   reportOnlyStrategies,
@@ -12,7 +14,7 @@ import {
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { type RestoreRequest, requestSha256 } from "#core/restore/request.ts";
 import type { RestoreOptions, RestoreResult } from "#core/restore/run.ts";
-import type { ThreePhaseReport } from "#core/three-phase/documents.ts";
+import type { RolledBackReset, ThreePhaseReport } from "#core/three-phase/documents.ts";
 
 export interface ThreePhaseDeps extends RestoreDeps {
   /**
@@ -38,12 +40,33 @@ export interface ThreePhaseOptions extends RestoreOptions {
   readonly resume: boolean;
 }
 
+/** What an attempt to set offsets left that failed or was stopped. */
+export interface FailedResetReport extends RolledBackReset {
+  readonly three_phase_id: string;
+  readonly restore_id: string;
+  /** Where the groups stood before the restore. */
+  readonly safety_snapshot_id: string;
+  /** Where they stood before this attempt; absent where it did not come so far as to touch any. */
+  readonly reset_snapshot_id?: string;
+  /** Counted from 1, as in `resets/`. */
+  readonly attempt: number;
+  /** What it was to carry out, where it came so far. */
+  readonly plan?: OffsetPlan;
+  readonly phases: ThreePhaseReport["phases"];
+}
+
 export interface ThreePhaseResult {
-  /** `incomplete`: partitions failed to be restored; no group was touched. */
-  readonly status: "done" | "already_done" | "incomplete";
+  /**
+   * `incomplete`: partitions failed to be restored; no group was touched. `reset_failed` and
+   * `reset_stopped`: records are restored, offsets are not set.
+   */
+  readonly status: "done" | "already_done" | "incomplete" | "reset_failed" | "reset_stopped";
   readonly restore: RestoreResult;
-  /** Absent while incomplete. */
+  /** Of a finished one. */
   readonly report?: ThreePhaseReport;
+  /** Of a reset that failed or was stopped, and why: what the caller is to throw or to show. */
+  readonly failed_reset?: FailedResetReport;
+  readonly error?: BackupError;
 }
 
 /** Whether the strategy sets offsets, or only says where groups should stand. */

@@ -67,7 +67,11 @@ export const threePhaseIntent = z.object({
 });
 export type ThreePhaseIntent = z.infer<typeof threePhaseIntent>;
 
-/** `snapshot.json`: the safety snapshot, durable before the first write to the target (R7). */
+/**
+ * `snapshot.json`: the safety snapshot, durable before the first write to the target (R7).
+ * `resets/{attempt, 8 digits}/snapshot.json`: another one, durable before that attempt's first
+ * commit; versions before it was introduced have none.
+ */
 export const safetySnapshot = z.object({ snapshot_id: z.string(), taken_at: int64 });
 export type SafetySnapshot = z.infer<typeof safetySnapshot>;
 
@@ -83,14 +87,14 @@ export const threePhaseRestored = z.object({
 export type ThreePhaseRestored = z.infer<typeof threePhaseRestored>;
 
 /**
- * `resets/{attempt, 8 digits}/rolled-back.json`: the attempt failed. `plan.json` beside it, where
- * there is one, is the plan that it was to carry out.
+ * `resets/{attempt, 8 digits}/rolled-back.json`: the attempt failed, or was cut off and undone by
+ * the next one. `plan.json` beside it, where there is one, is the plan that it was to carry out.
  */
 export const rolledBackReset = z.object({
   rolled_back_at: int64,
   /** Why the attempt failed. */
   reason: z.string(),
-  /** Of the plan. `as_before`: every planned partition is as the safety snapshot says. */
+  /** Of the plan. `as_before`: every planned partition is as the attempt's snapshot says. */
   groups: z.array(
     z.object({
       group: z.string(),
@@ -118,7 +122,10 @@ export const threePhaseReport = z.object({
   /** `reset`: offsets were set and read back; `recommended`: the strategy leaves that to people. */
   outcome: z.enum(["reset", "recommended"]),
   target_cluster_id: z.string(),
+  /** Where the groups stood before the restore. */
   safety_snapshot_id: z.string(),
+  /** Where they stood before the reset; absent where the strategy only recommends. */
+  reset_snapshot_id: z.string().optional(),
   restore_id: z.string(),
   window: timeWindow,
   strategy: z.enum(offsetStrategies),

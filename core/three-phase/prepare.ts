@@ -237,15 +237,15 @@ async function storeIntent(
   }
 }
 
-/** R7: durable when it resolves. */
+/** R7: durable when it resolves. `before` is what it is to undo. */
 export async function takeSafetySnapshot(
   deps: ThreePhaseDeps,
-  { three_phase_id, groups }: ThreePhaseIntent,
+  groups: readonly string[],
+  before: string,
 ): Promise<SafetySnapshot> {
   const { logger } = deps;
   // That a group is not there yet is nothing to warn of: it is about to be made.
   const quiet = { ...logger, warn: logger.debug };
-  const description = `before three-phase restore ${three_phase_id}`;
-  const taken = await takeSnapshotOf({ ...deps, logger: quiet }, groups, description);
+  const taken = await takeSnapshotOf({ ...deps, logger: quiet }, groups, `before ${before}`);
   return { snapshot_id: taken.snapshot_id, taken_at: BigInt(Date.parse(taken.created_at)) };
 }

@@ -31,6 +31,7 @@ export function makeReport({
     outcome: setsOffsets(intent.strategy) ? "reset" : "recommended",
     target_cluster_id: intent.target_cluster_id,
     safety_snapshot_id: snapshot.snapshot_id,
+    ...(reset.snapshot_id !== undefined && { reset_snapshot_id: reset.snapshot_id }),
     restore_id: restore.restore_id,
     window: restore.window,
     strategy: intent.strategy,

@@ -1,6 +1,6 @@
 /**
- * Phase 3: plan, set, read back. A failure puts the groups back to where the safety snapshot has
- * them and is written down; the next attempt begins with a plan of its own.
+ * Phase 3: snapshot, plan, set, read back. A failure puts the groups back to where the attempt's
+ * snapshot has them and is written down; the next attempt begins with snapshot and plan of its own.
  */
 import { BackupError, isBackupError } from "#core/errors.ts";
 import type { GroupOutcome, OffsetPlan, OffsetSnapshot } from "#core/offsets/contract.ts";
@@ -9,40 +9,62 @@ import { planOffsets } from "#core/offsets/plan.ts";
 import { readSnapshot } from "#core/offsets/snapshot.ts";
 import { partitionName } from "#core/offsets/topic-partition.ts";
 import type { Deadline } from "#core/runtime.ts";
-import { setsOffsets, type ThreePhaseDeps } from "#core/three-phase/contract.ts";
+import {
+  type FailedResetReport,
+  setsOffsets,
+  type ThreePhaseDeps,
+} from "#core/three-phase/contract.ts";
 import type { RolledBackReset, ThreePhaseReport } from "#core/three-phase/documents.ts";
 import type { KnownThreePhase } from "#core/three-phase/identity.ts";
-import { undoReset } from "#core/three-phase/undo-reset.ts";
+import { takeSafetySnapshot } from "#core/three-phase/prepare.ts";
+import { stillAsPlanned, undoReset } from "#core/three-phase/undo-reset.ts";
 
 export interface ResetRequest extends KnownThreePhase {
+  /** Of phase 1. */
   readonly safety_snapshot_id: string;
   readonly restore_id: string;
 }
 
 export interface FinishedReset {
+  readonly status: "done";
   readonly plan: OffsetPlan;
+  /** Of this attempt; undefined where the strategy sets nothing. */
+  readonly snapshot_id: string | undefined;
   readonly groups: ThreePhaseReport["groups"];
   /** Attempts before this one, which failed or were cut off. */
   readonly earlier_resets: number;
 }
 
+export interface FailedReset extends Omit<FailedResetReport, "phases"> {
+  readonly status: "reset_failed" | "reset_stopped";
+  readonly error: BackupError;
+}
+
+/** An attempt as far as it came. */
+interface Attempt {
+  readonly number: number;
+  snapshot?: OffsetSnapshot;
+  plan?: OffsetPlan;
+}
+
 /**
- * Throws OffsetResetFailedError after the groups were put back, CancelledError likewise when the
- * deadline came first, and the BackupConflictError of a lost lease, after which nothing is
- * touched: another process may be setting the same groups.
+ * A failure is answered after the groups were put back: with OffsetResetFailedError, or with
+ * CancelledError when the deadline came first. Throws the BackupConflictError of a lost lease,
+ * after which nothing is touched: another process may be setting the same groups.
  */
 export async function resetGroups(
   deps: ThreePhaseDeps,
   request: ResetRequest,
   deadline: Deadline,
-): Promise<FinishedReset> {
+): Promise<FinishedReset | FailedReset> {
   const { record, intent } = request;
-  const snapshot = await readSnapshot(deps.storage, request.safety_snapshot_id);
   const earlier_resets = await record.resetCount();
-  const attempt = earlier_resets + 1;
-  // One that was cut off may have set a part of it.
-  let plan = earlier_resets === 0 ? undefined : await record.plan(earlier_resets);
+  const left = await undoEarlier(deps, request, earlier_resets);
+  if (left !== undefined) return left;
+  const attempt: Attempt = { number: earlier_resets + 1 };
   try {
+    if (setsOffsets(intent.strategy))
+      attempt.snapshot = await snapshotBefore(deps, request, attempt);
     const known = {
       offset_source: intent.offset_source,
       positions: intent.positions,
@@ -51,21 +73,73 @@ export async function resetGroups(
     const { backup_id, strategy } = intent;
     const groups = { groups: intent.groups };
     const asked = { backup_id, groups, strategy, restore_id: request.restore_id, known };
-    plan = await planOffsets(deps, asked, deadline);
-    await record.writePlan(attempt, plan);
-    if (!setsOffsets(strategy)) return { plan, groups: plan.groups, earlier_resets };
+    const plan = await planOffsets(deps, asked, deadline);
+    attempt.plan = plan;
+    await record.writePlan(attempt.number, plan);
+    const done = { plan, earlier_resets, snapshot_id: attempt.snapshot?.snapshot_id };
+    if (!setsOffsets(strategy)) return { status: "done", ...done, groups: plan.groups };
     const { outcomes } = await executePlan(deps, plan, { clamp: false }, deadline);
     throwFailed(outcomes);
-    return { plan, groups: await withCommitted(deps, plan), earlier_resets };
+    return { status: "done", ...done, groups: await withCommitted(deps, plan) };
   } catch (cause) {
     for (const reason of [deadline.signal.reason, cause]) {
       if (isBackupError(reason, "BackupConflictError")) throw reason;
     }
-    const rolledBack = await rollBack(deps, snapshot, plan, cause);
-    const recording = record.writeRolledBack(attempt, rolledBack);
+    const rolledBack = await rollBack(deps, attempt, cause);
+    const recording = record.writeRolledBack(attempt.number, rolledBack);
     const unrecorded = await recording.then(() => undefined, messageOf);
-    throw resetFailed(request, { ...rolledBack, unrecorded }, deadline, cause);
+    return failedReset(request, attempt, { ...rolledBack, unrecorded }, deadline.passed(), cause);
   }
+}
+
+/** Durable before the first commit of the attempt: what the groups did since the last one counts. */
+async function snapshotBefore(
+  deps: ThreePhaseDeps,
+  { record, intent }: ResetRequest,
+  { number }: Attempt,
+): Promise<OffsetSnapshot> {
+  const before = `reset ${number} of three-phase restore ${intent.three_phase_id}`;
+  const taken = await takeSafetySnapshot(deps, intent.groups, before);
+  await record.writeResetSnapshot(number, taken);
+  return readSnapshot(deps.storage, taken.snapshot_id);
+}
+
+/**
+ * An attempt that was cut off may have set a part of its plan, and one that failed may have left
+ * groups behind. What still stands as it was set goes back first, so that the next snapshot holds
+ * what the groups themselves have committed. Undefined when nothing is left to be put back.
+ */
+async function undoEarlier(
+  deps: ThreePhaseDeps,
+  request: ResetRequest,
+  number: number,
+): Promise<FailedReset | undefined> {
+  if (number === 0) return undefined;
+  const { record } = request;
+  const plan = await record.plan(number);
+  const rolledBack = await record.rolledBack(number);
+  if (plan === undefined || !setsOffsets(plan.strategy)) return undefined;
+  const isBack = (name: string) =>
+    rolledBack?.groups.some(({ group, status }) => group === name && status === "as_before");
+  const pending = plan.groups.filter(({ group }) => isBack(group) !== true);
+  if (pending.length === 0) return undefined;
+
+  const taken = await record.resetSnapshot(number);
+  const snapshotId = taken?.snapshot_id ?? request.safety_snapshot_id;
+  const snapshot = await readSnapshot(deps.storage, snapshotId);
+  const stillSet = await stillAsPlanned(deps, { ...plan, groups: pending });
+  const groups = await undoReset(deps, snapshot, stillSet);
+  const undone: RolledBackReset = {
+    rolled_back_at: BigInt(deps.clock.nowMs()),
+    reason: `attempt ${number} was cut off`,
+    groups,
+  };
+  if (groups.some(({ status }) => status === "not_rolled_back")) {
+    const reason = `what attempt ${number} had set could not be put back`;
+    return failedReset(request, { number, snapshot, plan }, { ...undone, reason });
+  }
+  if (rolledBack === undefined) await record.writeRolledBack(number, undone);
+  return undefined;
 }
 
 const failuresNamed = 3;
@@ -84,12 +158,12 @@ function throwFailed(outcomes: readonly GroupOutcome[]): void {
 /** Needs the target alone: a store that fails now does not keep groups from being put back. */
 async function rollBack(
   deps: ThreePhaseDeps,
-  snapshot: OffsetSnapshot,
-  plan: OffsetPlan | undefined,
+  { snapshot, plan }: Attempt,
   cause: unknown,
 ): Promise<RolledBackReset> {
-  // Without a plan nothing was sent.
-  const groups = plan === undefined ? [] : await undoReset(deps, snapshot, plan);
+  // Without either nothing was sent.
+  const isSent = snapshot !== undefined && plan !== undefined;
+  const groups = isSent ? await undoReset(deps, snapshot, plan) : [];
   return { rolled_back_at: BigInt(deps.clock.nowMs()), reason: messageOf(cause), groups };
 }
 
@@ -97,43 +171,58 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function resetFailed(
-  { intent, safety_snapshot_id }: ResetRequest,
-  { groups, reason, unrecorded }: RolledBackReset & { readonly unrecorded: string | undefined },
-  deadline: Deadline,
-  cause: unknown,
-): BackupError {
-  const left = groups.filter(({ status }) => status === "not_rolled_back");
-  const details = { three_phase_id: intent.three_phase_id, snapshot_id: safety_snapshot_id };
-  if (left.length === 0 && deadline.passed()) {
-    return new BackupError(
-      "CancelledError",
-      `three-phase restore ${intent.three_phase_id} was stopped while it set offsets; the groups ` +
-        `stand where they stood before, as in snapshot ${safety_snapshot_id}`,
-      { cause, details, hint: "Run the same command again to continue it with the reset." },
-    );
+function failedReset(
+  { intent, safety_snapshot_id, restore_id }: ResetRequest,
+  { number, snapshot, plan }: Attempt,
+  rolledBack: RolledBackReset & { readonly unrecorded?: string | undefined },
+  isStopped = false,
+  cause?: unknown,
+): FailedReset {
+  const { three_phase_id } = intent;
+  const { groups, reason, rolled_back_at, unrecorded } = rolledBack;
+  const left = groups.filter((one) => one.status === "not_rolled_back");
+  const status = left.length === 0 && isStopped ? "reset_stopped" : "reset_failed";
+  const reset_snapshot_id = snapshot?.snapshot_id;
+  const state = stateText(left, reset_snapshot_id);
+  const options = {
+    cause,
+    details: { three_phase_id, snapshot_id: reset_snapshot_id ?? safety_snapshot_id },
+  };
+  const lost = unrecorded === undefined ? "" : `; this could not be recorded: ${unrecorded}`;
+  const error =
+    status === "reset_stopped"
+      ? new BackupError(
+          "CancelledError",
+          `three-phase restore ${three_phase_id} was stopped while it set offsets; ${state}${lost}`,
+          { ...options, hint: "Run the same command again to continue it with the reset." },
+        )
+      : new BackupError(
+          "OffsetResetFailedError",
+          `records are restored, offsets of groups are not set: ${reason}; ${state}${lost}`,
+          { ...options, hint: failedHint(left.length > 0) },
+        );
+  return {
+    ...{ status, error, three_phase_id, restore_id, safety_snapshot_id },
+    ...(reset_snapshot_id !== undefined && { reset_snapshot_id }),
+    ...{ attempt: number, reason, rolled_back_at, groups },
+    ...(plan !== undefined && { plan }),
+  };
+}
+
+function stateText(left: RolledBackReset["groups"], snapshotId: string | undefined): string {
+  if (snapshotId === undefined) return "no group was touched";
+  if (left.length === 0) {
+    return `all groups stand where they stood before, as in snapshot ${snapshotId}`;
   }
-  const state =
-    left.length === 0
-      ? `all groups stand where they stood before, as in snapshot ${safety_snapshot_id}`
-      : `NOT put back to snapshot ${safety_snapshot_id}: ` +
-        left.map((one) => `group ${JSON.stringify(one.group)} (${one.reason})`).join(", ");
-  const back =
-    left.length === 0
-      ? ""
-      : "`kafka-backup offset-rollback rollback --path LOCATION --snapshot-id " +
-        `${safety_snapshot_id} --bootstrap-servers TARGET\` puts groups back when they have no ` +
-        "members. ";
-  return new BackupError(
-    "OffsetResetFailedError",
-    `records are restored, offsets of groups are not set: ${reason}; ${state}` +
-      (unrecorded === undefined ? "" : `; this could not be recorded: ${unrecorded}`),
-    {
-      cause,
-      details,
-      hint: `${back}Mend the cause and run three-phase-restore --resume: it repeats the reset alone.`,
-    },
-  );
+  const named = left.map((one) => `group ${JSON.stringify(one.group)} (${one.reason})`);
+  return `NOT put back to snapshot ${snapshotId}: ${named.join(", ")}`;
+}
+
+function failedHint(isLeft: boolean): string {
+  return isLeft
+    ? "Stop the members of those groups, mend the cause and run the same command again: it puts " +
+        "them back and repeats the reset alone."
+    : "Mend the cause and run the same command again: it repeats the reset alone.";
 }
 
 /** What is committed now, beside what was planned. */

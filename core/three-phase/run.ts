@@ -19,6 +19,7 @@ import {
 import type {
   SafetySnapshot,
   ThreePhase,
+  ThreePhaseReport,
   ThreePhaseRestored,
 } from "#core/three-phase/documents.ts";
 import {
@@ -32,8 +33,9 @@ import { makeReport } from "#core/three-phase/report.ts";
 import { resetGroups } from "#core/three-phase/reset.ts";
 
 /**
- * Throws what `beginThreePhase`, `runRestore` and `resetGroups` throw, and BackupNotFoundError
- * where there is nothing to resume. After any of them the same request continues.
+ * A reset that fails or is stopped is a result, with its error. Throws what `beginThreePhase`,
+ * `runRestore` and `resetGroups` throw, and BackupNotFoundError where there is nothing to resume.
+ * After any of them the same request continues.
  */
 export function runThreePhase(
   deps: ThreePhaseDeps,
@@ -118,6 +120,15 @@ class ThreePhaseRun {
     const { restore_id } = restored;
     const request = { record, intent, safety_snapshot_id: snapshot.snapshot_id, restore_id };
     const reset = await resetGroups(this.#deps, request, this.#deadline);
+    const phases: ThreePhaseReport["phases"] = [
+      { phase: "prepare", duration_ms: Math.max(prepareMs, intent.duration_ms) },
+      { phase: "restore", duration_ms: restored.duration_ms },
+      { phase: "reset", duration_ms: this.#elapsed(resetAtMs) },
+    ];
+    if (reset.status !== "done") {
+      const { status, error, ...failed } = reset;
+      return { status, restore: restoreResult, failed_reset: { ...failed, phases }, error };
+    }
     const report = makeReport({
       intent,
       snapshot,
@@ -125,11 +136,7 @@ class ThreePhaseRun {
       reset,
       finished_at: BigInt(this.#deps.clock.nowMs()),
       resumed: this.#isContinued,
-      phases: [
-        { phase: "prepare", duration_ms: Math.max(prepareMs, intent.duration_ms) },
-        { phase: "restore", duration_ms: restored.duration_ms },
-        { phase: "reset", duration_ms: this.#elapsed(resetAtMs) },
-      ],
+      phases,
     });
     await record.writeReport(report);
     return { status: "done", restore: restoreResult, report };
@@ -164,7 +171,11 @@ class ThreePhaseRun {
     }
     const stored = await record.snapshot();
     if (stored !== undefined) return stored;
-    const snapshot = await takeSafetySnapshot(this.#deps, intent);
+    const snapshot = await takeSafetySnapshot(
+      this.#deps,
+      intent.groups,
+      `three-phase restore ${intent.three_phase_id}`,
+    );
     await record.writeSnapshot(snapshot);
     return snapshot;
   }

@@ -12,6 +12,7 @@ import { inBackup } from "#core/storage/keys.ts";
 import {
   resetPlanName,
   resetRolledBackName,
+  resetSnapshotName,
   threePhaseAbandonedName,
   threePhaseFolder,
   threePhaseIntentName,
@@ -27,6 +28,7 @@ import {
   type AbandonedThreePhase,
   abandonedThreePhase,
   type RolledBackReset,
+  rolledBackReset,
   type SafetySnapshot,
   safetySnapshot,
   type ThreePhaseIntent,
@@ -83,13 +85,25 @@ export class ThreePhaseRecord {
     return resets;
   }
 
-  /** `attempt` counts from 1. */
+  /** `attempt` counts from 1. Where the groups stood when it began. */
+  resetSnapshot(attempt: number): Promise<SafetySnapshot | undefined> {
+    return this.#state(`${threePhaseResetName(attempt)}${resetSnapshotName}`, safetySnapshot);
+  }
+
+  writeResetSnapshot(attempt: number, snapshot: SafetySnapshot): Promise<void> {
+    return this.#write(`${threePhaseResetName(attempt)}${resetSnapshotName}`, snapshot);
+  }
+
   plan(attempt: number): Promise<OffsetPlan | undefined> {
     return this.#document(`${threePhaseResetName(attempt)}${resetPlanName}`, offsetPlan);
   }
 
   writePlan(attempt: number, plan: OffsetPlan): Promise<void> {
     return this.#write(`${threePhaseResetName(attempt)}${resetPlanName}`, plan);
+  }
+
+  rolledBack(attempt: number): Promise<RolledBackReset | undefined> {
+    return this.#state(`${threePhaseResetName(attempt)}${resetRolledBackName}`, rolledBackReset);
   }
 
   writeRolledBack(attempt: number, rolledBack: RolledBackReset): Promise<void> {

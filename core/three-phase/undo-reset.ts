@@ -1,5 +1,6 @@
-/** Puts back what a failed reset may have changed: each planned place as the snapshot says. */
+/** Puts back what a reset may have changed: each planned place as its snapshot says. */
 import pLimit from "p-limit";
+import type { CommittedOffsets } from "#core/kafka/cluster.ts";
 import { changeGroups } from "#core/offsets/change-groups.ts";
 import type { GroupChange, OffsetPlan, OffsetSnapshot } from "#core/offsets/contract.ts";
 import { partitionName } from "#core/offsets/topic-partition.ts";
@@ -29,6 +30,33 @@ export async function undoReset(
     limit(() => undoGroup(deps, changeBack(snapshot, planned, topicIds))),
   );
   return Promise.all(undone);
+}
+
+/**
+ * The part of a plan that still stands as it was to be set. What has moved on since was moved by
+ * others, and is theirs.
+ */
+export async function stillAsPlanned(
+  { cluster }: ThreePhaseDeps,
+  plan: OffsetPlan,
+): Promise<OffsetPlan> {
+  const committed = await cluster.committedOffsets(plan.groups.map(({ group }) => group));
+  if (committed.failed[0] !== undefined) throw committed.failed[0].error;
+  const byGroup = new Map(
+    committed.groups.map(({ group, offsets }) => [group, placesOf(offsets)] as const),
+  );
+  const groups = plan.groups.map(({ group, partitions }) => ({
+    group,
+    partitions: partitions.filter((planned) => {
+      const now = byGroup.get(group)?.get(partitionName(planned));
+      return now?.offset === planned.target_offset && now.metadata === planned.metadata;
+    }),
+  }));
+  return { ...plan, groups: groups.filter(({ partitions }) => partitions.length > 0) };
+}
+
+function placesOf(offsets: CommittedOffsets["groups"][number]["offsets"]): Places {
+  return new Map(offsets.map((at) => [partitionName(at), at]));
 }
 
 async function currentTopicIds(
@@ -84,7 +112,7 @@ async function undoGroup(deps: ThreePhaseDeps, change: GroupChange): Promise<Und
 async function standsAsBefore({ cluster }: ThreePhaseDeps, change: GroupChange): Promise<boolean> {
   const { groups, failed } = await cluster.committedOffsets([change.group]);
   if (failed[0] !== undefined) throw failed[0].error;
-  const now: Places = new Map((groups[0]?.offsets ?? []).map((at) => [partitionName(at), at]));
+  const now = placesOf(groups[0]?.offsets ?? []);
   const isSame = ({ offset, leaderEpoch, metadata, ...at }: GroupChange["commits"][number]) => {
     const there = now.get(partitionName(at));
     return (

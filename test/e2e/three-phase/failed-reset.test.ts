@@ -129,7 +129,7 @@ describe("R7 a reset that fails for one group", () => {
     expect(error.message).toContain(groups[2]);
     expect(error.message).toContain("GROUP_AUTHORIZATION_FAILED");
     expect(error.message).toContain("all groups stand where they stood before");
-    expect(error.hint).toContain("--resume");
+    expect(error.hint).toContain("run the same command again");
     await expectAsBefore(one.target);
     const [record] = await threePhasesOf(one.store, backupId);
     expect(await record!.resetCount()).toBe(1);
@@ -191,25 +191,67 @@ describe("R7 a reset that fails for one group", () => {
   });
 });
 
+describe("R7 a group that moves on between two attempts to set offsets", () => {
+  let one: Case;
+  let own: string;
+  let second: BackupError;
+  beforeEach(async () => {
+    one = await caseOf();
+    own = await createTopic(cluster, { prefix: "own" });
+    await appendNumbered(cluster, { topic: own, from: 0, count: 10 });
+    await errorOf(one.run(refusingCommitsOf(groups[2]!)));
+    await commit(groups[0]!, at(one.target, 0, 7n, "went on"), at(own, 0, 5n));
+    await commit(groups[1]!, at(one.target, 1, 9n, "began"));
+    second = await errorOf(one.run(refusingCommitsOf(groups[2]!)));
+  });
+
+  test("is put back to where it stood before the second one, not before the first", async () => {
+    expect(second.name).toBe("OffsetResetFailedError");
+    expect(await standing(groups[0]!, one.target)).toEqual(["0 7 went on"]);
+    expect(await standing(groups[1]!, one.target)).toEqual(["1 9 began"]);
+    expect(await standing(groups[0]!, own)).toEqual(["0 5 "]);
+  });
+
+  test("stands in the snapshot that the error names, and the report names both", async () => {
+    const named = String(second.details.snapshot_id);
+    expect(second.message).toContain(`stood before, as in snapshot ${named}`);
+    const before = await readSnapshot(one.store, named);
+    expect(before.description).toContain("before reset 2 of");
+    const partitions = before.consumer_groups[groups[0]!]!.partitions;
+    expect(partitions[`${one.target}-0`]).toMatchObject({ offset: 7n, metadata: "went on" });
+    expect(partitions[`${own}-0`]).toMatchObject({ offset: 5n });
+
+    const { report } = await one.run();
+    const first = await readSnapshot(one.store, report!.safety_snapshot_id);
+    expect(first.consumer_groups[groups[0]!]!.partitions[`${own}-0`]).toBeUndefined();
+    const last = await readSnapshot(one.store, report!.reset_snapshot_id!);
+    expect(last.description).toContain("before reset 3 of");
+    expect(await standing(groups[0]!, own)).toEqual(["0 5 "]);
+    await expectReset(one.target);
+  });
+});
+
 test("R7 the safety snapshot is durable before anything is written to the target", async () => {
   const target = randomName("restored");
   const store = await copyOf(storage);
-  const snapshotsAt: number[] = [];
-  const counted = async () => {
+  const snapshotsAt = { restoring: [] as number[], resetting: [] as number[] };
+  const counted = async (during: keyof typeof snapshotsAt) => {
     let snapshots = 0;
     for await (const _ of store.list("snapshots/")) snapshots += 1;
-    snapshotsAt.push(snapshots);
+    snapshotsAt[during].push(snapshots);
   };
+  const restoring = () => counted("restoring");
   const watched = wrappedCluster(cluster, {
-    createTopics: (topics) => counted().then(() => cluster.createTopics(topics)),
-    alterTopicSettings: (...args) => counted().then(() => cluster.alterTopicSettings(...args)),
-    produce: (request) => counted().then(() => cluster.produce(request)),
-    commitOffsets: (...args) => counted().then(() => cluster.commitOffsets(...args)),
+    createTopics: (topics) => restoring().then(() => cluster.createTopics(topics)),
+    alterTopicSettings: (...args) => restoring().then(() => cluster.alterTopicSettings(...args)),
+    produce: (request) => restoring().then(() => cluster.produce(request)),
+    commitOffsets: (...args) => counted("resetting").then(() => cluster.commitOffsets(...args)),
   });
   const request = requestOf(backupId, { [source]: target }, { groups: { groups } });
   const { report } = await runPhases(threePhaseDeps(store, watched), request);
-  expect(snapshotsAt.length).toBeGreaterThan(4);
-  expect(new Set(snapshotsAt)).toEqual(new Set([1]));
+  expect(snapshotsAt.restoring.length).toBeGreaterThan(2);
+  expect(new Set(snapshotsAt.restoring)).toEqual(new Set([1]));
+  expect(snapshotsAt.resetting).toEqual([2, 2, 2]);
   const snapshot = await readSnapshot(store, report!.safety_snapshot_id);
   expect(Object.keys(snapshot.consumer_groups).sort()).toEqual([...groups].sort());
 });
@@ -235,6 +277,15 @@ describe("R7 a lease that is lost while offsets are set", () => {
     expect(await standing(groups[0]!, one.target)).toEqual(["0 30 ", "1 60 "]);
     expect((await one.run()).status).toBe("done");
     await expectReset(one.target);
+  });
+
+  test("is followed by an attempt that leaves alone what a group has read on since", async () => {
+    await commit(groups[0]!, at(one.target, 0, 44n, "read on"));
+    const error = await errorOf(one.run(refusingCommitsOf(groups[2]!)));
+    expect(error.message).toContain("all groups stand where they stood before");
+    expect(await standing(groups[0]!, one.target)).toEqual(["0 44 read on"]);
+    expect(await standing(groups[1]!, one.target)).toEqual([]);
+    expect(await standing(groups[2]!, one.target)).toEqual([]);
   });
 
   test("is followed by an attempt that puts back what was set, though it gets no plan of its own", async () => {
@@ -349,7 +400,7 @@ test("R7 stopped while it sets offsets, groups are put back and the same command
   const deps = threePhaseDeps(one.store, stopping);
   const error = await errorOf(runPhases(deps, one.request, {}, deadline));
   expect(error.name).toBe("CancelledError");
-  expect(error.message).toContain("the groups stand where they stood before");
+  expect(error.message).toContain("all groups stand where they stood before");
   await sleep(2 * underWayMs);
   await expectAsBefore(one.target);
   expect((await one.run()).status).toBe("done");

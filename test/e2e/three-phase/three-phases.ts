@@ -64,13 +64,17 @@ export const threePhaseOptions: ThreePhaseOptions = {
   bootstrap_servers: ["localhost:9092"],
 };
 
-export function runPhases(
+/** Throws also what a reset failed with. */
+export async function runPhases(
   deps: ThreePhaseDeps,
   request: ThreePhaseRequest,
   options: Partial<ThreePhaseOptions> = {},
   deadline: Deadline = noDeadline,
 ): Promise<ThreePhaseResult> {
-  return runThreePhase(deps, request, { ...threePhaseOptions, ...options }, deadline);
+  const asked = { ...threePhaseOptions, ...options };
+  const result = await runThreePhase(deps, request, asked, deadline);
+  if (result.error !== undefined) throw result.error;
+  return result;
 }
 
 /** All objects of a storage, in another one. */

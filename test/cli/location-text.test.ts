@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+import { locationText } from "#cli/location-text.ts";
+import { parseLocation, type StorageConfig } from "#core/storage/location.ts";
+
+const endpoint = "http://127.0.0.1:9000";
+const locations: readonly StorageConfig[] = [
+  { backend: "filesystem", path: "backups/my orders" },
+  { backend: "memory", name: "orders" },
+  { backend: "s3", bucket: "orders", prefix: "" },
+  { backend: "s3", bucket: "orders", prefix: "of 2025/ü?#%" },
+  { backend: "s3", bucket: "orders", prefix: "a", endpoint, region: "eu", path_style: false },
+];
+
+test.each(locations)("--path reads back the storage that was told: %j", (location) => {
+  expect(parseLocation(locationText(location))).toEqual(location);
+});
