@@ -25,7 +25,7 @@ export async function offsetPlanText(io: Io, plan: OffsetPlan): Promise<string> 
     rows,
     alignRight: [2, 4, 5, 6, 7],
   });
-  return `${headline(plan)}\n${table}${await leftAloneText(io, plan)}`;
+  return `${headline(plan)}\n${table}${timesText(plan)}${await leftAloneText(io, plan)}`;
 }
 
 /** With what execute would refuse, below the whole plan. */
@@ -39,6 +39,14 @@ export async function checkedPlanText(
   const refusals = findings.map(({ message }) => `  ${printable(message)}\n`).join("");
   const remedies = [...new Set(findings.map(({ remedy }) => `  ${remedy}\n`))].join("");
   return `${text}\nexecute would be refused:\n${refusals}What to do:\n${remedies}`;
+}
+
+function timesText({ groups }: OffsetPlan): string {
+  const isByTime = groups.some(({ partitions }) =>
+    partitions.some(({ reason }) => reason === "timestamp"),
+  );
+  if (!isByTime) return "";
+  return "\nWhere timestamps are equal or out of order, records may be read twice.\n";
 }
 
 function headline(plan: OffsetPlan): string {

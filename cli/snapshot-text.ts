@@ -114,11 +114,13 @@ function distanceText(distance: bigint | null): string {
 export async function verdictText(io: Io, verdict: SnapshotVerdict): Promise<string> {
   const { group_count, position_count, against } = verdict;
   const holds = `${numbered(group_count, "group")}, ${numbered(position_count, "position")}`;
-  const sound = `${verdict.snapshot_id} is sound: ${holds}.\n${unreadText(verdict.unread_groups)}`;
-  if (against === undefined) return sound;
+  const wellFormed =
+    `${verdict.snapshot_id} is well-formed: ${holds}. It has no checksum: an offset that was ` +
+    `edited is not found.\n${unreadText(verdict.unread_groups)}`;
+  if (against === undefined) return wellFormed;
   const findings = await findingsText(io, against.findings);
   const outcome = against.can_roll_back ? "is possible" : "would be refused";
-  return `${sound}${findings}A rollback in cluster ${printable(against.cluster_id)} ${outcome}.\n`;
+  return `${wellFormed}${findings}A rollback in cluster ${printable(against.cluster_id)} ${outcome}.\n`;
 }
 
 async function findingsText(io: Io, findings: readonly RollbackFinding[]): Promise<string> {

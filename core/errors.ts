@@ -201,7 +201,7 @@ export const errorTable = {
     status: 503,
     exitCode: exitCodes.failed,
     summary: "A Kafka broker did not answer, or answered that it cannot serve now.",
-    hint: "Check bootstrap_servers, listeners and the brokers' logs; the run can be resumed.",
+    hint: "Check bootstrap_servers, listeners and the brokers' logs; then run the command again.",
   },
   StorageUnavailableError: {
     retry: "backoff",

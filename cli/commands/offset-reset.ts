@@ -145,7 +145,8 @@ function configureScript(parent: Command, context: CommandContext): void {
   ]);
   command.addHelpText("after", "\nIt does what execute does, but for the offsets' metadata.");
   context.action(command, async (session, options: ResetOptions) => {
-    const { offsetScript } = await import("#core/offsets/script.ts");
+    const { offsetScript, refuseReportOnly } = await import("#core/offsets/script.ts");
+    refuseReportOnly(options.strategy);
     const cluster = await connectIfTold(session, options);
     const script = offsetScript(await makePlan(session, options, cluster));
     await session.write({ script }, () => script);

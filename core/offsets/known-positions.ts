@@ -7,7 +7,7 @@ import type { Manifest } from "#core/catalog/manifest.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { CommittedOffset, OffsetSnapshot, SnapshotGroup } from "#core/offsets/contract.ts";
-import { listSnapshots, readSnapshot } from "#core/offsets/snapshot.ts";
+import { damagedSnapshotHint, listSnapshots, readSnapshot } from "#core/offsets/snapshot.ts";
 import { partitionName } from "#core/offsets/topic-partition.ts";
 import type { Clock } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -80,9 +80,7 @@ async function* readableSnapshots(storage: StorageBackend): AsyncGenerator<Offse
     if (!isBackupError(cause, "CorruptManifestError", "UnsupportedFormatVersionError")) throw cause;
     throw new BackupError(cause.name, cause.message, {
       cause,
-      hint:
-        "Put back an older version of that object, or remove it with `kafka-backup " +
-        "offset-rollback delete`; or choose offset source current or snapshot:ID.",
+      hint: `${damagedSnapshotHint}; or choose offset source current or snapshot:ID.`,
     });
   }
 }

@@ -3,11 +3,30 @@
  * not, let another program commit. It does what `execute` does but for metadata, which Kafka's
  * tool cannot set.
  */
-import type { OffsetPlan } from "#core/offsets/contract.ts";
+import { BackupError } from "#core/errors.ts";
+import {
+  type OffsetPlan,
+  type OffsetStrategy,
+  reportOnlyStrategies,
+} from "#core/offsets/contract.ts";
 import { checkTopicName } from "#core/storage/keys.ts";
 
-/** POSIX sh. Runs again without harm; exits 3 where a group was not reset. */
+/** Throws InvalidRequestError for a strategy that commits nothing: a script would. */
+export function refuseReportOnly(strategy: OffsetStrategy): void {
+  if (!reportOnlyStrategies.includes(strategy)) return;
+  throw new BackupError(
+    "InvalidRequestError",
+    `strategy ${strategy} only reports: there is nothing that a script should commit`,
+    { hint: "`offset-reset plan` shows its report; for a script choose another --strategy." },
+  );
+}
+
+/**
+ * POSIX sh. Runs again without harm; exits 3 where a group was not reset. Throws as
+ * `refuseReportOnly` does.
+ */
 export function offsetScript(plan: OffsetPlan): string {
+  refuseReportOnly(plan.strategy);
   const groups = plan.groups.flatMap(({ group, partitions }) => {
     const rows = partitions.flatMap(({ topic, partition, target_offset }) =>
       target_offset === null ? [] : [`${checkTopicName(topic)},${partition},${target_offset}`],

@@ -34,7 +34,7 @@ export interface SnapshotDeps {
 /**
  * Stores what groups have committed now; durable when it resolves. Nothing is stored where a
  * broker does not list its groups, or a group that was named cannot be read (K8): its error is
- * thrown. Of all groups, those that cannot be read are in `unread_groups`.
+ * thrown; and InvalidRequestError where none of the named ones exists or has offsets. Of all groups, those that cannot be read are in `unread_groups`.
  */
 export async function takeSnapshot(
   deps: SnapshotDeps,
@@ -43,7 +43,7 @@ export async function takeSnapshot(
   const { groups: selection, description } = request;
   const isAll = "all" in selection;
   const committed = isAll ? await deps.cluster.committedOffsets() : await named(deps, selection);
-  return storeSnapshot(deps, committed, { description, isAll });
+  return storeSnapshot(deps, committed, { description, isAll, isTyped: !isAll });
 }
 
 /** A safety snapshot, before the groups are changed; by bare names, none of which is a pattern. */
@@ -80,12 +80,14 @@ interface SnapshotKind {
   readonly description: string;
   readonly isAll: boolean;
   readonly isSafety?: boolean;
+  /** The groups were named by a person, who may have mistyped them all. */
+  readonly isTyped?: boolean;
 }
 
 async function storeSnapshot(
   deps: SnapshotDeps,
   committed: CommittedOffsets,
-  { description, isAll, isSafety = false }: SnapshotKind,
+  { description, isAll, isSafety = false, isTyped = false }: SnapshotKind,
 ): Promise<OffsetSnapshot> {
   const { cluster, storage, clock, logger } = deps;
   const readAtMs = clock.nowMs();
@@ -97,6 +99,7 @@ async function storeSnapshot(
     else descriptions.set(result.group, result);
   }
   if (!isAll) throwUnread(failed);
+  if (isTyped) refuseNothing(committed.groups, descriptions);
   const groups: [string, SnapshotGroup][] = [];
   for (const { group, offsets } of committed.groups) {
     const description = descriptions.get(group);
@@ -126,6 +129,23 @@ async function storeSnapshot(
   };
   await writeOnce(storage, snapshotKey(snapshot.snapshot_id), documentBytes(snapshot));
   return snapshot;
+}
+
+/** Nobody relies on a snapshot of nothing: a name that does not exist is mistyped. */
+function refuseNothing(
+  groups: CommittedOffsets["groups"],
+  descriptions: ReadonlyMap<string, GroupDescription>,
+): void {
+  const isThere = ({ group, offsets }: CommittedOffsets["groups"][number]) =>
+    offsets.length > 0 || descriptions.get(group)?.state !== "Dead";
+  if (groups.some(isThere)) return;
+  const names = groups.slice(0, failuresNamed).map(({ group }) => JSON.stringify(group));
+  const more = groups.length > failuresNamed ? ` and ${groups.length - failuresNamed} more` : "";
+  throw new BackupError(
+    "InvalidRequestError",
+    `none of the named groups exists or has committed offsets: ${names.join(", ")}${more}`,
+    { hint: "Name groups as Kafka lists them; groups that may not be seen look absent." },
+  );
 }
 
 /** Groups named in one message; the rest are counted. */
@@ -167,8 +187,23 @@ export async function readSnapshot(
   storage: StorageBackend,
   snapshotId: string,
 ): Promise<OffsetSnapshot> {
+  const bytes = await bytesOf(storage, snapshotId);
+  try {
+    return parseSnapshot(snapshotId, bytes);
+  } catch (cause) {
+    if (!isBackupError(cause, "CorruptManifestError")) throw cause;
+    const { name, message, details } = cause;
+    throw new BackupError(name, message, { cause, details, hint: `${damagedSnapshotHint}.` });
+  }
+}
+
+/** `validate` looks at backups: it does not know snapshots. */
+export const damagedSnapshotHint =
+  "Put back an older version of that object, or remove it with `kafka-backup offset-rollback delete`";
+
+function parseSnapshot(snapshotId: string, bytes: Buffer): OffsetSnapshot {
   const key = snapshotKey(snapshotId);
-  const snapshot = parseDocument(key, await bytesOf(storage, snapshotId), offsetSnapshot);
+  const snapshot = parseDocument(key, bytes, offsetSnapshot);
   checkSame(key, "snapshot_id", snapshot.snapshot_id, snapshotId);
   for (const [group, { partitions }] of Object.entries(snapshot.consumer_groups)) {
     for (const [name, { offset }] of Object.entries(partitions)) {

@@ -1,4 +1,4 @@
-/** Whether a snapshot is sound, and whether a rollback to it would be possible now. */
+/** Whether a snapshot is well-formed, and whether a rollback to it would be possible now. */
 import type { Cluster, GroupDescription, GroupFailure } from "#core/kafka/cluster.ts";
 import { groupNotEmpty } from "#core/kafka/group-changes.ts";
 import type { OffsetSnapshot } from "#core/offsets/contract.ts";

@@ -26,6 +26,7 @@ import {
   refusePassed,
   targetOf,
 } from "#core/offsets/target-records.ts";
+import { timeText } from "#core/restore/lineage.ts";
 
 export const byTimestamps: OffsetStrategyFunction = async (deps, positions, partitions) => {
   const cluster = targetOf(deps, "timestamp-based");
@@ -84,12 +85,10 @@ async function placeOf(
   }
   const offset = await offsetAt(cluster, targetPlace(partition), { timestamp });
   if (offset < 0n) {
-    const note = `the target holds no record of the time ${timestamp} or later`;
+    const note = `the target holds no record of ${timeText(timestamp)} or later`;
     return { target_offset: partition.end_offset, reason: "restored-end", note };
   }
-  const note =
-    `by the time ${timestamp}: where timestamps are equal or out of order, records may be ` +
-    "read twice";
+  const note = timeText(timestamp);
   const { start_offset } = partition;
   const target_offset = offset < start_offset ? start_offset : offset;
   return { target_offset, reason: "timestamp", note };

@@ -86,7 +86,9 @@ test("a snapshot is taken, listed, shown, verified, rolled back to, compared and
   const sound = await rollback("verify", "--snapshot-id", id);
   expect(sound).toEqual({
     exitCode: exitCodes.done,
-    out: `${id} is sound: 1 group, 1 position.\n`,
+    out:
+      `${id} is well-formed: 1 group, 1 position. It has no checksum: an offset that was ` +
+      "edited is not found.\n",
     err: "",
   });
   const possible = await rollback("verify", "--snapshot-id", id, ...brokers);
@@ -182,6 +184,29 @@ test("a position outside the log is refused with 14 and --force, which clamps it
   expect(await offsetOf(group)).toBe(50n);
 });
 
+test("names of which no group exists are no snapshot; where one does, the others are warned of", async () => {
+  const [typo, other, group] = [randomName("typo"), randomName("typo"), randomName("group")];
+  const refused = await rollback("snapshot", "--groups", `${typo},${other}`, ...brokers);
+  expect(refused).toMatchObject({ exitCode: exitCodes.usage, out: "" });
+  expect(refused.err).toContain(
+    `none of the named groups exists or has committed offsets: "${typo}"`,
+  );
+  expect(refused.err).toContain(`"${other}"`);
+  expect((await rollback("list")).out).toContain("There are no offset snapshots");
+  await commit(group, 3n);
+  const taken = await rollback("snapshot", "--groups", `${typo},${group}`, ...brokers);
+  expect(taken.exitCode).toBe(exitCodes.done);
+  expect(taken.err).toContain("the consumer group does not exist");
+});
+
+test("a broker that does not answer is nothing to resume: the command is to be run again", async () => {
+  const unreachable = ["--bootstrap-servers", "127.0.0.1:1"];
+  const { exitCode, err } = await rollback("snapshot", "--groups", "g", ...unreachable);
+  expect(exitCode).toBe(exitCodes.failed);
+  expect(err).toMatch(/^BrokerUnavailableError: /m);
+  expect(err).toMatch(/^hint: .*then run the command again\.$/m);
+});
+
 test("a damaged snapshot hides no other and ends with 13", async () => {
   const group = randomName("group");
   await commit(group, 3n);
@@ -196,6 +221,9 @@ test("a damaged snapshot hides no other and ends with 13", async () => {
     const { exitCode, err } = await rollback(subCommand, "--snapshot-id", damaged);
     expect(exitCode).toBe(exitCodes.damaged);
     expect(err).toContain(`snapshots/${damaged}.json: snapshot_id`);
+    expect(err).toMatch(
+      /\nhint: Put back an older version .* `kafka-backup offset-rollback delete`/,
+    );
   }
   expect((await rollback("delete", "--snapshot-id", damaged)).exitCode).toBe(exitCodes.done);
   expect((await rollback("list")).exitCode).toBe(exitCodes.done);

@@ -211,6 +211,22 @@ describe("after a restore", () => {
     expect(await standing(group, target)).toEqual([]);
   });
 
+  test.each(["manual", "skip", "cluster-scan"])("no script is written by %s", async (strategy) => {
+    const script = ["offset-reset", "script"];
+    const refused = await cli(script, ...named(plain), ...onCluster, "--strategy", strategy);
+    expect(refused).toMatchObject({ exitCode: exitCodes.usage, stdout: "" });
+    expect(refused.stderr).toContain(`strategy ${strategy} only reports`);
+  });
+
+  test("by timestamps each row has its time, and the caveat is said once", async () => {
+    const group = randomName("timed");
+    await commit(group, [3n, 4n]);
+    const options = ["--offset-source", "current", "--strategy", "timestamp-based"];
+    const { stdout } = await cli(plan, ...named(group), ...onCluster, ...options);
+    expect(stdout.match(/by the record's timestamp: \d{4}-\d\d-\d\dT[\d:.]+Z$/gm)).toHaveLength(2);
+    expect(stdout.match(/records may be read twice/g)).toHaveLength(1);
+  });
+
   test.each([
     [["--strategy", "magic"], "Allowed choices are offset-map"],
     [["--offset-source", "yesterday"], "at-window-end, latest, current or snapshot:ID"],

@@ -264,7 +264,7 @@ describe("timestamp-based", () => {
       [9n, "beyond-archive"],
       [9n, "beyond-archive"],
     ]);
-    expect(byTime[0]!.note).toContain("equal or out of order, records may be read twice");
+    expect(byTime[0]!.note).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
     expect(byTime[5]!.note).toBe("the record at the position has no timestamp");
   });
 
