@@ -26,6 +26,7 @@ const kafkaBackup = new KafkaBackup(stack, "KafkaBackup", {
 const { stateMachineArn } = kafkaBackup.backup.stateMachine;
 new CfnOutput(stack, "BackupStateMachineArn", { value: stateMachineArn });
 new CfnOutput(stack, "BucketName", { value: kafkaBackup.bucket.bucketName });
+new CfnOutput(stack, "TableName", { value: kafkaBackup.table.tableName });
 
 /** Named by their ids: nothing is looked up, so that a synthesis needs no account. */
 function networkOf(

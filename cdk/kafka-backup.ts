@@ -5,12 +5,14 @@
  */
 import { readFileSync, rmSync } from "node:fs";
 import { Token } from "aws-cdk-lib";
+import type { ITable } from "aws-cdk-lib/aws-dynamodb";
 import { Code, type Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import type { IBucket } from "aws-cdk-lib/aws-s3";
 import type { ISecret } from "aws-cdk-lib/aws-secretsmanager";
 import { Construct } from "constructs";
 import { BackupBucket, type Encryption, type KeyGrants } from "#cdk/backup-bucket.ts";
 import { BackupFunction, type Network } from "#cdk/backup-function.ts";
+import { CatalogTable } from "#cdk/catalog-table.ts";
 import { buildFunctionCode, type Stage } from "#cdk/function-code.ts";
 import { Workflow } from "#cdk/workflow.ts";
 import { type DeployedConfig, deployedText, parseDeployment } from "#core/config/deployment.ts";
@@ -47,6 +49,8 @@ interface FunctionOfBackup {
   /** Of a backup's objects, by key below the prefix (S6). */
   readonly grants: KeyGrants;
   readonly readsKafka?: boolean;
+  /** Of the catalogue's table; `remove`: what closed runs left there as well. */
+  readonly usesTable?: "write" | "remove";
 }
 
 const lease = "*/state/lease/*";
@@ -58,11 +62,13 @@ const backupFunctions: Readonly<Record<string, FunctionOfBackup>> = {
     description: "Checks the request, takes the backup's lease and plans a run",
     grants: { read: ["*"], write: [state], delete: [state] },
     readsKafka: true,
+    usesTable: "remove",
   },
   "backup-partition": {
     description: "Reads partitions of a Kafka cluster into the bucket",
     grants: { read: [state], write: [state, "*/topics/*"], delete: [lease] },
     readsKafka: true,
+    usesTable: "write",
   },
   "fail-partition": {
     description: "Writes down which partitions failed",
@@ -71,6 +77,7 @@ const backupFunctions: Readonly<Record<string, FunctionOfBackup>> = {
   "judge-backup": {
     description: "Reads what failed in a run",
     grants: { read: [state], write: [lease], delete: [lease] },
+    usesTable: "write",
   },
   "finish-backup": {
     description: "Commits a run by its manifest",
@@ -79,15 +86,23 @@ const backupFunctions: Readonly<Record<string, FunctionOfBackup>> = {
       write: ["*/manifests/*", "*/manifest.json", "*/runs/*", lease],
       delete: [state],
     },
+    usesTable: "remove",
   },
   "fail-backup": {
     description: "Lets go of a failed run's lease",
     grants: { read: [lease], write: [lease], delete: [lease] },
+    usesTable: "write",
   },
 };
 
+interface Stores {
+  readonly bucket: BackupBucket;
+  readonly table: CatalogTable;
+}
+
 export class KafkaBackup extends Construct {
   readonly bucket: IBucket;
+  readonly table: ITable;
   readonly backup: Workflow;
   readonly #props: KafkaBackupProps;
   readonly #stage: Stage;
@@ -107,7 +122,9 @@ export class KafkaBackup extends Construct {
       existing: props.bucket,
     });
     this.bucket = bucket.bucket;
-    const functions = this.#makeFunctions(config, bucket);
+    const table = new CatalogTable(this, "Catalog", { retain: this.#stage === "aws" });
+    this.table = table.table;
+    const functions = this.#makeFunctions(config, { bucket, table });
     this.backup = new Workflow(this, "BackupWorkflow", {
       name: "backup",
       stage: this.#stage,
@@ -121,21 +138,21 @@ export class KafkaBackup extends Construct {
     bucket.grantReadOnly(this.backup.role, "*/state/runs/*/work/*/items.json");
   }
 
-  #makeFunctions(config: DeployedConfig, bucket: BackupBucket): Map<string, LambdaFunction> {
+  #makeFunctions(config: DeployedConfig, stores: Stores): Map<string, LambdaFunction> {
     const folder = buildFunctionCode(deployedText(config), this.#stage);
     try {
       const code = Code.fromAsset(folder);
       const names = Object.keys(backupFunctions);
-      return new Map(names.map((name) => [name, this.#makeFunction(name, code, bucket)]));
+      return new Map(names.map((name) => [name, this.#makeFunction(name, code, stores)]));
     } finally {
       // The first function has copied it into the assembly.
       rmSync(folder, { recursive: true });
     }
   }
 
-  #makeFunction(name: string, code: Code, bucket: BackupBucket): LambdaFunction {
-    const { network, login, workerMemoryMb = oneProcessorMb } = this.#props;
-    const { description, grants, readsKafka } = backupFunctions[name]!;
+  #makeFunction(name: string, code: Code, { bucket, table }: Stores): LambdaFunction {
+    const { network, login, env = {}, workerMemoryMb = oneProcessorMb } = this.#props;
+    const { description, grants, readsKafka, usesTable } = backupFunctions[name]!;
     const made = new BackupFunction(this, pascalCase(name), {
       name,
       description,
@@ -144,7 +161,14 @@ export class KafkaBackup extends Construct {
       memoryMb: name === "backup-partition" ? workerMemoryMb : otherMemoryMb,
       network: readsKafka ? network : undefined,
     });
+    // An emulator is no place that the SDK would look for by itself.
+    const endpoint = this.#stage === "local" ? env.AWS_ENDPOINT_URL : undefined;
+    if (endpoint !== undefined) made.function.addEnvironment("AWS_ENDPOINT_URL", endpoint);
     bucket.grant(made.role, grants);
+    if (usesTable !== undefined) {
+      table.grant(made.role, { remove: usesTable === "remove" });
+      made.function.addEnvironment("KAFKA_BACKUP_TABLE", table.table.tableName);
+    }
     if (readsKafka && login !== undefined) {
       login.grantRead(made.role);
       made.function.addEnvironment("KAFKA_BACKUP_SECRET_ARN", login.secretArn);

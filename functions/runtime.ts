@@ -39,6 +39,7 @@ const clients = new Clients(
   {
     configFile: join(import.meta.dirname, configFileName),
     secretArn: process.env.KAFKA_BACKUP_SECRET_ARN,
+    table: process.env.KAFKA_BACKUP_TABLE,
   },
   logger,
 );

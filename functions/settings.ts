@@ -1,7 +1,8 @@
 /** What a function is told from outside, and what it opens because of that. */
 import { readFile } from "node:fs/promises";
 import type { Catalog } from "#core/catalog/catalog.ts";
-import { openCatalog } from "#core/catalog/open.ts";
+import { openCatalog, openTable } from "#core/catalog/open.ts";
+import type { CatalogTable } from "#core/catalog/table.ts";
 import { type DeployedConfig, type Login, parseDeployment } from "#core/config/deployment.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
@@ -19,6 +20,8 @@ export interface Settings {
   readonly configFile: string;
   /** Of a secret with the cluster's login, `{"username": …, "password": …}`. */
   readonly secretArn: string | undefined;
+  /** Of the catalogue's table in DynamoDB; undefined: the catalogue is in the bucket alone. */
+  readonly table: string | undefined;
 }
 
 /**
@@ -31,6 +34,7 @@ export class Clients {
   #config: Promise<DeployedConfig> | undefined;
   #storage: Promise<StorageBackend> | undefined;
   #cluster: Promise<Cluster> | undefined;
+  #table: Promise<CatalogTable> | undefined;
 
   constructor(settings: Settings, logger: Logger) {
     this.#settings = settings;
@@ -52,12 +56,12 @@ export class Clients {
     return this.#storage;
   }
 
+  /** A new one each time, for it remembers the leases of one run. */
   async catalog(): Promise<Catalog> {
-    return openCatalog({
-      storage: await this.storage(),
-      clock: systemClock,
-      newId: randomId,
-    });
+    const { table } = this.#settings;
+    if (table !== undefined) this.#table ??= openTable({ table });
+    const deps = { storage: await this.storage(), clock: systemClock, newId: randomId };
+    return openCatalog({ ...deps, logger: this.#logger }, await this.#table);
   }
 
   async cluster(): Promise<Cluster> {

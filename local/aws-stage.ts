@@ -30,6 +30,8 @@ export interface AwsStageOptions {
 export interface AwsStage {
   readonly backupStateMachineArn: string;
   readonly bucket: string;
+  /** Of the catalogue. */
+  readonly table: string;
 }
 
 const root = join(import.meta.dirname, "..");
@@ -59,7 +61,11 @@ export async function deployAwsStage(
     const deploy = ["deploy", "--require-approval", "never", "--outputs-file", outputsFile];
     await runToEnd(cdk, [...deploy, ...shared], { cwd: root, env });
     const outputs = JSON.parse(await readFile(outputsFile, "utf8"))[options.stackName];
-    return { backupStateMachineArn: outputs.BackupStateMachineArn, bucket: outputs.BucketName };
+    return {
+      backupStateMachineArn: outputs.BackupStateMachineArn,
+      bucket: outputs.BucketName,
+      table: outputs.TableName,
+    };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -163,6 +163,9 @@ const namesByCode: Readonly<Record<string, ErrorName>> = {
   TimeoutError: "StorageUnavailableError",
   ECONNREFUSED: "StorageUnavailableError",
   ECONNRESET: "StorageUnavailableError",
+  EAI_AGAIN: "StorageUnavailableError",
+  ENOTFOUND: "StorageUnavailableError",
+  ETIMEDOUT: "StorageUnavailableError",
 };
 
 const hintsByCode: Readonly<Record<string, string>> = {

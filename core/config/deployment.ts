@@ -26,7 +26,7 @@ export interface DeploymentOptions extends ParseOptions {
 const roles = "is not for a deployment: its functions have roles of their own";
 const files = "is not for a deployment: its functions have no such file";
 const secret = "is not for a deployment's file: name the secret that holds username and password";
-const bucketAlone = "is not for a deployment: it keeps its catalogue in the bucket alone";
+const ownTable = "is not for a deployment: it makes a table of its own";
 
 const refused = {
   source: {
@@ -48,7 +48,7 @@ export function parseDeployment(text: string, options: DeploymentOptions): Deplo
       .filter(([key]) => keysOf(given[section])[key] !== undefined)
       .map(([key, reason]) => `${fileName} ${section}.${key}: ${reason}`),
   );
-  if (given.catalog !== undefined) problems.push(`${fileName} catalog: ${bucketAlone}`);
+  if (given.catalog !== undefined) problems.push(`${fileName} catalog: ${ownTable}`);
   if (problems.length > 0) throw invalid(problems);
   const overrides = login === undefined ? [] : loginOverrides(login);
   const config = parseConfig(text, { ...options, overrides });

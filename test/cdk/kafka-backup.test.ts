@@ -9,6 +9,7 @@ import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { afterAll, describe, expect, test } from "vitest";
 import { functionNames } from "#cdk/function-code.ts";
+import { tableAttributes } from "#core/catalog/table.ts";
 import {
   readJson,
   type Statement,
@@ -59,6 +60,23 @@ function saslConfig(): string {
   writeFileSync(file, JSON.stringify({ mode: "backup", backup_id: "b", source, storage }));
   return file;
 }
+
+test("the catalogue's table has the keys that the catalogue asks for, and stays", () => {
+  const { partitionKey, sortKey, timeToLive } = tableAttributes;
+  plain.template.hasResource("AWS::DynamoDB::Table", {
+    DeletionPolicy: "Retain",
+    Properties: {
+      KeySchema: [
+        { AttributeName: partitionKey, KeyType: "HASH" },
+        { AttributeName: sortKey, KeyType: "RANGE" },
+      ],
+      TimeToLiveSpecification: { AttributeName: timeToLive, Enabled: true },
+      BillingMode: "PAY_PER_REQUEST",
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+      DeletionProtectionEnabled: true,
+    },
+  });
+});
 
 describe("S6 roles", () => {
   const roles = statementsByRole(plain.template);
@@ -141,6 +159,21 @@ describe("S6 roles", () => {
     expect(readers.map(([role]) => role).sort()).toEqual(["BackupPartition", "PlanBackup"]);
     const secrets = readers.flatMap(([, statements]) => statements.filter(readsSecrets));
     expect(new Set(secrets.flatMap(({ resources }) => resources))).toEqual(new Set([secretArn]));
+  });
+
+  test("the table is for those who keep the catalogue; only who closes runs removes items", () => {
+    const users = (action: string) =>
+      Object.keys(roles)
+        .filter((role) => resourcesOf(role, action).length > 0)
+        .sort();
+    const keepers = [
+      ...["BackupPartition", "FailBackup", "FinishBackup", "JudgeBackup", "PlanBackup"],
+    ];
+    expect(users("dynamodb:PutItem")).toEqual(keepers);
+    expect(users("dynamodb:Query")).toEqual(keepers);
+    expect(users("dynamodb:BatchWriteItem")).toEqual(["FinishBackup", "PlanBackup"]);
+    const tables = Object.keys(plain.template.findResources("AWS::DynamoDB::Table"));
+    expect(new Set(resourcesOf("PlanBackup", "dynamodb:PutItem"))).toEqual(new Set(tables));
   });
 
   const readsSecrets = ({ actions }: Statement) =>

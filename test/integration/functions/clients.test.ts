@@ -69,7 +69,7 @@ const secretOf = (password: string) => JSON.stringify({ username: "reader", pass
 describe("a function's clients", () => {
   test("log in with what the secret holds, once for all invocations", async () => {
     const secretArn = await createSecret(secretOf(password));
-    const clients = new Clients({ configFile, secretArn }, silentLogger);
+    const clients = new Clients({ configFile, secretArn, table: undefined }, silentLogger);
     const cluster = await clients.cluster();
     expect(await cluster.brokerIds()).toEqual([1]);
     expect(await clients.cluster()).toBe(cluster);
@@ -78,7 +78,7 @@ describe("a function's clients", () => {
 
   test("read the secret anew where its login was refused: it may have been rotated", async () => {
     const secretArn = await createSecret(secretOf("outdated"));
-    const clients = new Clients({ configFile, secretArn }, silentLogger);
+    const clients = new Clients({ configFile, secretArn, table: undefined }, silentLogger);
     const refusal = await clients.cluster().catch((error) => error);
     expect(refusal).toMatchObject({ name: "AccessDeniedError" });
     expect(refusal.message).not.toContain("outdated");
@@ -91,7 +91,7 @@ describe("a function's clients", () => {
     "S5 refuse a secret of another form, %s, without telling what it holds",
     async (value) => {
       const secretArn = await createSecret(value);
-      const clients = new Clients({ configFile, secretArn }, silentLogger);
+      const clients = new Clients({ configFile, secretArn, table: undefined }, silentLogger);
       const refusal = await clients.cluster().catch((error) => error);
       expect(refusal).toMatchObject({ name: "InvalidConfigError" });
       expect(refusal.message).toContain(secretArn);
@@ -101,7 +101,7 @@ describe("a function's clients", () => {
 
   test("name a secret that cannot be read, in AWS's words", async () => {
     const secretArn = `arn:aws:secretsmanager:${region}:000000000000:secret:absent-AbCdEf`;
-    const clients = new Clients({ configFile, secretArn }, silentLogger);
+    const clients = new Clients({ configFile, secretArn, table: undefined }, silentLogger);
     await expect(clients.cluster()).rejects.toMatchObject({
       name: "AccessDeniedError",
       message: `secret ${secretArn} cannot be read: ResourceNotFoundException`,
@@ -110,7 +110,10 @@ describe("a function's clients", () => {
 
   test("call it an outage where nobody answers for the secret, which a pause may mend", async () => {
     vi.stubEnv("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    const clients = new Clients({ configFile, secretArn: "arn:aws:secret" }, silentLogger);
+    const clients = new Clients(
+      { configFile, secretArn: "arn:aws:secret", table: undefined },
+      silentLogger,
+    );
     await expect(clients.cluster()).rejects.toMatchObject({ name: "StorageUnavailableError" });
     vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
   });

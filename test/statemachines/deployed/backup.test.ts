@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { documentBytes } from "#core/catalog/documents.ts";
-import { openCatalog } from "#core/catalog/open.ts";
+import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, leaseFolder, leaseKey, parseLeaseKey } from "#core/storage/keys.ts";
@@ -23,6 +23,10 @@ import { s3ForTests } from "#test/support/s3.ts";
 import { TestStateMachine } from "#test/support/state-machine.ts";
 
 const aws = s3ForTests();
+const location = {
+  ...{ endpoint: aws.endpoint, region: aws.region },
+  ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
+};
 const bucket = randomName("bucket");
 const { bootstrapServers } = kafkaForTests();
 let stage: AwsStage;
@@ -48,10 +52,8 @@ beforeAll(async () => {
   }
   stage = await deploying;
   machine = new TestStateMachine(aws, stage.backupStateMachineArn);
-  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
-  const keys = { access_key_id: accessKeyId, secret_access_key: secretAccessKey };
   storage = await openStorage(
-    { backend: "s3", bucket, prefix: "", endpoint, region, ...keys },
+    { backend: "s3", bucket, prefix: "", ...location },
     { clock: systemClock },
   );
   catalog = openCatalog({ storage, clock: systemClock, newId: randomId });
@@ -114,6 +116,16 @@ describe("F2 twelve partitions of very different sizes", () => {
     const ours = await archivedPartitions({ storage, catalog }, backupId);
     expect(Object.keys(ours)).toHaveLength(12);
     expect(ours).toEqual(await archivedPartitions({ storage, catalog }, byCommand));
+
+    const table = await openTable({ table: stage.table, ...location });
+    const items = await collect(table.query(`backup#${backupId}`, ""));
+    table.close();
+    expect(items.map(({ sk, status }) => [sk.replace(/#\d{8}T.*/, "#…"), status])).toEqual([
+      ["lease#backup", undefined],
+      ["manifest#00000001", undefined],
+      ["run#…", "committed"],
+    ]);
+    expect(items[0]).toMatchObject({ released: true });
 
     const children = await machine.childrenOf(ended.arn);
     expect(children.length).toBeGreaterThan(2);
