@@ -44,7 +44,9 @@ describe("cdk synth", () => {
     const networks = functions.flatMap(({ Properties }) => Properties.VpcConfig ?? []);
     const network = { SubnetIds: ["subnet-1", "subnet-2"], SecurityGroupIds: ["sg-1"] };
     expect(networks).toEqual([network, network]);
-    expect(Object.keys(template.Outputs)).toEqual(["BackupStateMachineArn", "BucketName"]);
+    expect(Object.keys(template.Outputs)).toEqual([
+      ...["BackupStateMachineArn", "BucketName", "TableName"],
+    ]);
     // The example's cluster wants no login: a secret is refused by name.
     await expect(synthesizeApp({ stack: "WithLogin", secret_arn })).rejects.toThrow(
       /sasl_username|login's secret/,
