@@ -11,6 +11,11 @@ import type { RestoreReport } from "#core/restore/report.ts";
 import type { RestoreResult } from "#core/restore/run.ts";
 
 export async function dryRunText(io: Io, plan: DryRun): Promise<string> {
+  return `${await restorePlanText(io, plan)}\n${wouldText(plan)}\n`;
+}
+
+/** The same without its last line, for a restore that is a part of something larger. */
+export async function restorePlanText(io: Io, plan: DryRun): Promise<string> {
   const table = await tableText(io, {
     head: ["topic", "into", "target", "partitions", "records", "bytes"],
     rows: plan.topics.map((topic) => [
@@ -28,7 +33,6 @@ export async function dryRunText(io: Io, plan: DryRun): Promise<string> {
       `into cluster ${plan.target_cluster_id}. Nothing was written.\n`,
     table,
     findingsText(plan.findings),
-    `\n${wouldText(plan)}\n`,
   ].join("");
 }
 

@@ -1,11 +1,15 @@
 /** What a restore that sets consumer groups' offsets tells people. */
 import type { Io } from "#cli/io.ts";
 import { printable, tableText } from "#cli/output.ts";
-import { dryRunText, restoreText } from "#cli/restore-text.ts";
+import { restorePlanText, restoreText } from "#cli/restore-text.ts";
 import { countText, durationText, numbered, timeText } from "#cli/text.ts";
 import type { OffsetPlan } from "#core/offsets/contract.ts";
 import type { AbandonedThreePhaseResult } from "#core/three-phase/abandon.ts";
-import type { FailedResetReport, ThreePhaseResult } from "#core/three-phase/contract.ts";
+import {
+  type FailedResetReport,
+  setsOffsets,
+  type ThreePhaseResult,
+} from "#core/three-phase/contract.ts";
 import type { ThreePhaseReport } from "#core/three-phase/documents.ts";
 import type { GroupFinding, ThreePhaseDryRun } from "#core/three-phase/dry-run.ts";
 
@@ -151,16 +155,30 @@ export async function threePhaseDryRunText(io: Io, plan: ThreePhaseDryRun): Prom
     ),
     alignRight: [2, 3],
   });
-  const source = plan.offset_source ?? "not known";
-  const groups = numbered(plan.groups.length, "consumer group");
   return [
-    await dryRunText(io, plan.restore),
-    `\nThen offsets of ${groups}, strategy ${plan.strategy}, offset source ${source}:\n`,
+    await restorePlanText(io, plan.restore),
+    restoredText(plan),
+    `\n${thenText(plan)}\n`,
     plan.groups.length === 0 ? "" : table,
     leftAloneText(plan.left_alone),
     findingsText(plan.findings),
     `\n${wouldText(plan)}\n`,
   ].join("");
+}
+
+/** Where the restore itself would not begin. */
+function restoredText({ restore }: ThreePhaseDryRun): string {
+  const { would, restore_id } = restore;
+  if (would === "continue") return `\nRestore ${restore_id} is begun, and would be continued.\n`;
+  if (would !== "already_done") return "";
+  return `\nRestore ${restore_id} has done this part, and the topics are as it left them.\n`;
+}
+
+function thenText({ groups, strategy, offset_source }: ThreePhaseDryRun): string {
+  const how = `strategy ${strategy}, offset source ${offset_source ?? "not known"}`;
+  if (groups.length === 0) return `No offsets of consumer groups are decided (${how}).`;
+  const verb = setsOffsets(strategy) ? "set" : "recommended";
+  return `Then offsets of ${numbered(groups.length, "consumer group")} are ${verb}, ${how}:`;
 }
 
 function findingsText(findings: readonly GroupFinding[]): string {
@@ -172,10 +190,13 @@ function findingsText(findings: readonly GroupFinding[]): string {
   return `\n${lines.join("")}`;
 }
 
-function wouldText({ would, three_phase_id }: ThreePhaseDryRun): string {
+function wouldText({ would, restore, strategy, three_phase_id }: ThreePhaseDryRun): string {
   switch (would) {
-    case "begin":
-      return "The same command without --dry-run would restore and then set offsets.";
+    case "begin": {
+      const verb = setsOffsets(strategy) ? "set" : "recommend";
+      const first = restore.would === "already_done" ? "" : "restore and then ";
+      return `The same command without --dry-run would ${first}${verb} offsets.`;
+    }
     case "continue":
       return `The same command without --dry-run would continue ${three_phase_id}.`;
     case "already_done":

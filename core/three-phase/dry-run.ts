@@ -46,8 +46,7 @@ export interface ThreePhaseDryRun {
   readonly three_phase_id: string | undefined;
   readonly restore: DryRun;
   readonly strategy: OffsetStrategy;
-  /** Undefined where it cannot be asked. */
-  readonly offset_source: OffsetSource | undefined;
+  readonly offset_source: OffsetSource;
   readonly groups: readonly {
     readonly group: string;
     readonly partitions: readonly ExpectedOffset[];
@@ -87,7 +86,7 @@ export async function dryRunThreePhase(
     three_phase_id: finished?.report.three_phase_id ?? unfinished?.intent.three_phase_id,
     restore,
     strategy,
-    offset_source: known?.offset_source,
+    offset_source: known?.offset_source ?? askedSource(request),
     groups: groups.map((group) => ({
       group,
       partitions: (byGroup.get(group) ?? []).map(({ group: _, ...offset }) => offset),
@@ -95,6 +94,11 @@ export async function dryRunThreePhase(
     left_alone: known?.left_alone ?? [],
     findings,
   };
+}
+
+/** What the request says of itself, where the positions were not found. */
+function askedSource({ offset_source, restore: { window } }: ThreePhaseRequest): OffsetSource {
+  return offset_source ?? (window.end === undefined ? "latest" : "at-window-end");
 }
 
 async function positionsOrFinding(

@@ -94,8 +94,25 @@ test("R4 --dry-run shows where the groups would go, and writes nothing", async (
   ]);
   expect(await cluster.describeTopics([target])).toEqual([]);
   const { out } = await kafkaBackup("three-phase-restore", "--config", config, "--dry-run");
-  expect(out).toContain("Then offsets of 1 consumer group, strategy offset-map");
+  expect(out).toContain("Then offsets of 1 consumer group are set, strategy offset-map");
   expect(out).toContain("would restore and then set offsets");
+  expect(out).not.toContain("would restore this");
+});
+
+test("R4 --dry-run says one thing where it would be refused, or would only recommend", async () => {
+  const dryRun = async (keys: object) => {
+    const config = await restoreFile(randomName("restored"), keys);
+    return (await kafkaBackup("three-phase-restore", "--config", config, "--dry-run")).out;
+  };
+  const refused = await dryRun({ consumer_groups: ["nobody"], offset_source: "latest" });
+  expect(refused).toContain("No offsets of consumer groups are decided");
+  expect(refused).toContain("offset source latest");
+  expect(refused).toContain("would be refused before anything is written");
+  expect(refused).not.toContain("The same command");
+  const manual = await dryRun({ consumer_group_strategy: "manual" });
+  expect(manual).toContain("Then offsets of 1 consumer group are recommended, strategy manual");
+  expect(manual).toContain("would restore and then recommend offsets");
+  expect(manual).not.toContain(" set");
 });
 
 test("R4 --dry-run says what only the restore can tell", async () => {
