@@ -177,6 +177,8 @@ describe("a topic of transactions, renamed and with its partitions elsewhere", (
     const offset_source = "current" as const;
     const plan = await planFor(engine, [group], { offset_source });
     expect(plan).toMatchObject({ offset_source, target_cluster_id: cluster.clusterId });
+    // That it stands in the target as well is nothing which is left alone.
+    expect(plan.left_alone).toEqual([]);
     expect(plan.groups).toEqual([
       {
         group,
