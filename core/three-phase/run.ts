@@ -28,6 +28,7 @@ import {
   restoreWithin,
   threePhaseToContinue,
 } from "#core/three-phase/identity.ts";
+import { nothingToResume } from "#core/three-phase/nothing-to-resume.ts";
 import { beginThreePhase, takeSafetySnapshot } from "#core/three-phase/prepare.ts";
 import { makeReport } from "#core/three-phase/report.ts";
 import { resetGroups } from "#core/three-phase/reset.ts";
@@ -55,7 +56,7 @@ export function runThreePhase(
       const finished = await finishedThreePhase(deps, backup_id, sha256);
       if (finished !== undefined) return alreadyDone(finished);
     }
-    if (options.resume) throw nothingToResume(backup_id);
+    if (options.resume) throw await nothingToResume(deps, request);
     const begunAtMs = deps.clock.monotonicMs();
     const begun = await beginThreePhase(deps, request, options.start_new, deadline);
     const run = new ThreePhaseRun(deps, request, options, deadline, begun, false);
@@ -69,14 +70,6 @@ function alreadyDone({
 }: NonNullable<Awaited<ReturnType<typeof finishedThreePhase>>>): ThreePhaseResult {
   const result: RestoreResult = { status: "already_done", report: restore, failed: [] };
   return { status: "already_done", restore: result, report };
-}
-
-function nothingToResume(backupId: string): BackupError {
-  return new BackupError(
-    "BackupNotFoundError",
-    `no three-phase restore of this configuration out of backup "${backupId}" is unfinished`,
-    { hint: "Nothing was written to the target; run the command without --resume to begin." },
-  );
 }
 
 class ThreePhaseRun {

@@ -165,6 +165,52 @@ describe("R7 a reset that fails for one group", () => {
     await expectReset(one.target);
   });
 
+  test("is named to who would resume it with other options, with what differs", async () => {
+    const [record] = await threePhasesOf(one.store, backupId);
+    const deps = threePhaseDeps(one.store, cluster);
+    const resumed = (request: ThreePhaseRequest) =>
+      errorOf(runPhases(deps, request, { resume: true }));
+    const { restore } = one.request;
+    const window = { end: BigInt(Date.now()) };
+    const others: [ThreePhaseRequest, string][] = [
+      [{ ...one.request, restore: { ...restore, window }, offset_source: "latest" }, "time window"],
+      [{ ...one.request, groups: { groups: groups.slice(1) } }, "selection of groups"],
+      [{ ...one.request, offset_source: "current" }, "offset source (latest)"],
+      [{ ...one.request, strategy: "manual" }, "strategy (offset-map)"],
+      [
+        { ...one.request, restore: { ...restore, topic_mapping: {} } },
+        "selection or mapping of topics",
+      ],
+    ];
+    for (const [request, other] of others) {
+      const error = await resumed(request);
+      expect(error.name).toBe("BackupNotFoundError");
+      expect(error.message).toContain(
+        `${record!.id} is unfinished in phase reset, but is of another ${other}`,
+      );
+      expect(error.message.endsWith(other)).toBe(true);
+      expect(error.hint).toContain(`--abandon ${record!.id}`);
+    }
+  });
+
+  test("is said to be given up to who would resume it then", async () => {
+    const [record] = await threePhasesOf(one.store, backupId);
+    const at = { backup_id: backupId, three_phase_id: record!.id };
+    await abandonThreePhase(threePhaseDeps(one.store, cluster), at, noDeadline);
+    const error = await errorOf(one.run(cluster, true));
+    expect(error.message).toContain(`${record!.id} was given up at 2`);
+    expect(error.hint).not.toContain("Nothing was written");
+  });
+
+  test("is said to be finished to who would resume it when its topics have changed", async () => {
+    const [record] = await threePhasesOf(one.store, backupId);
+    await one.run();
+    await appendNumbered(cluster, { topic: one.target, from: 0, count: 1 });
+    const error = await errorOf(one.run(cluster, true));
+    expect(error.message).toContain(`${record!.id} was finished at 2`);
+    expect(error.hint).toContain("--new");
+  });
+
   test("stands in the way of another reset of its groups until it is given up", async () => {
     const [record] = await threePhasesOf(one.store, backupId);
     const deps = threePhaseDeps(one.store, cluster);
