@@ -21,12 +21,14 @@ test("I3: version 1: every document of a three-phase restore is read as it was w
     "restored.json": await record!.restored(),
     "report.json": await record!.report(),
     "resets/00000001/plan.json": await record!.plan(1),
+    "resets/00000001/rolled-back.json": await record!.rolledBack(1),
     "resets/00000002/plan.json": await record!.plan(2),
   };
   for (const [name, document] of Object.entries(documents)) {
     const stored = JSON.parse((await storage.get(`${folder}/${name}`)).toString());
     expect(JSON.parse(toPrettyJson(document)), name).toEqual(stored);
   }
+  expect(await record!.resetSnapshot(1), "attempts had none of their own then").toBeUndefined();
   expect(documents["report.json"]).toMatchObject({
     earlier_resets: 1,
     groups: [{ group: "billing", partitions: [{ source_offset: 4n, committed_offset: 4n }] }],
