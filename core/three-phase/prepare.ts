@@ -186,6 +186,10 @@ export function positionsFor(
       ...(offset_source !== undefined && { offset_source }),
       ...(restore.window.end !== undefined && { window_end: restore.window.end }),
       partitions,
+      targets: {
+        cluster_id: deps.cluster.clusterId,
+        topics: plan.topics.map(({ target_topic }) => target_topic),
+      },
     },
   );
 }
