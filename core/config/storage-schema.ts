@@ -1,6 +1,6 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what the configuration calls variables
 /** The `storage` section: its part of the one schema (`schema.ts`). */
 import { z } from "zod";
+import { type AwsService, awsCredentials, awsPlace } from "#core/config/aws-keys.ts";
 import { checkFilesystem, checkS3 } from "#core/config/checks.ts";
 
 const filesystemStorage = z
@@ -15,6 +15,12 @@ const filesystemStorage = z
   })
   .superRefine(checkFilesystem)
   .transform(({ backend, path, base_path }) => ({ backend, path: path ?? base_path ?? "" }));
+
+const s3: AwsService = {
+  name: "S3",
+  holds: "bucket",
+  exampleEndpoint: "https://s3.example.com",
+};
 
 const s3Storage = z
   .strictObject({
@@ -36,39 +42,13 @@ const s3Storage = z
         description: "Folder inside the bucket, with slashes between its parts.",
         example: "production/kafka",
       }),
-    region: z.string().min(1).optional().meta({
-      description: "Region of the bucket. Else AWS_REGION or AWS_DEFAULT_REGION.",
-      example: "us-east-1",
-    }),
-    endpoint: z
-      .url({ protocol: /^https?$/, error: "must be a URL that begins with http:// or https://" })
-      .refine((url) => !/^https?:\/\/[^/]*@/.test(url), {
-        error: "must not hold credentials; use access_key_id and secret_access_key",
-      })
-      .optional()
-      .meta({
-        description:
-          "URL of an S3 that is not AWS's own. Else AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.",
-        example: "https://s3.example.com",
-      }),
+    ...awsPlace(s3),
     path_style: z.boolean().optional().meta({
       description:
         "Whether the bucket stands in the path of the URL and not in its host name. Unless said: true with an endpoint, else false.",
       example: true,
     }),
-    access_key_id: z.string().min(1).optional().meta({
-      description:
-        "Access key. Without it: AWS_ACCESS_KEY_ID, then what the AWS SDK finds (profile, container, instance role).",
-      example: "${S3_ACCESS_KEY_ID}",
-    }),
-    secret_access_key: z.string().min(1).optional().meta({
-      description: "The access key's secret. Else AWS_SECRET_ACCESS_KEY.",
-      example: "${S3_SECRET_ACCESS_KEY}",
-    }),
-    session_token: z.string().min(1).optional().meta({
-      description: "Token of temporary credentials. Else AWS_SESSION_TOKEN.",
-      example: "${S3_SESSION_TOKEN}",
-    }),
+    ...awsCredentials(s3),
   })
   .superRefine(checkS3);
 
