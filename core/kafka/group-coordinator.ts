@@ -1,4 +1,5 @@
 /** Requests about one consumer group, sent to the broker that coordinates it. */
+import pLimit from "p-limit";
 import type { BackupError } from "#core/errors.ts";
 import type { BrokerAddress } from "#core/kafka/broker-connection.ts";
 import { kafkaError } from "#core/kafka/kafka-errors.ts";
@@ -51,17 +52,9 @@ export function groupError(
 }
 
 /** Runs `work` for each item, a bounded number at a time; results in the items' order. */
-export async function forEachGroup<Item, Result>(
+export function forEachGroup<Item, Result>(
   items: readonly Item[],
   work: (item: Item) => Promise<Result>,
 ): Promise<Result[]> {
-  const results: Result[] = [];
-  let next = 0;
-  const worker = async () => {
-    for (let index = next++; index < items.length; index = next++) {
-      results[index] = await work(items[index]!);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(groupsInFlight, items.length) }, worker));
-  return results;
+  return pLimit(groupsInFlight).map(items, work);
 }

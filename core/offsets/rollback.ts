@@ -8,7 +8,7 @@ import {
   snapshotGroupsOf,
 } from "#core/offsets/rollback-plan.ts";
 import { readSnapshot, type SnapshotDeps, takeSnapshotOf } from "#core/offsets/snapshot.ts";
-import { partitionNamed } from "#core/offsets/topic-partition.ts";
+import { partitionName, partitionNamed } from "#core/offsets/topic-partition.ts";
 import type { Deadline } from "#core/runtime.ts";
 
 export interface RollbackRequest {
@@ -78,7 +78,7 @@ function changeOf(
   group: string,
   commits: GroupChange["commits"],
 ): GroupChange {
-  const kept = new Set(commits.map(({ topic, partition }) => `${topic}-${partition}`));
+  const kept = new Set(commits.map(partitionName));
   const committed = Object.keys(now.consumer_groups[group]?.partitions ?? {});
   const deletions = committed.filter((name) => !kept.has(name)).map(partitionNamed);
   return { group, commits, deletions };

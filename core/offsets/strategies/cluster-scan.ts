@@ -3,7 +3,6 @@
  * content, and says how that compares with what the groups have committed there. A report:
  * nothing of it is ever committed.
  */
-import pLimit from "p-limit";
 import type { Manifest } from "#core/catalog/manifest.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import {
@@ -18,19 +17,20 @@ import {
   RecordSearch,
 } from "#core/offsets/content-match.ts";
 import type { GroupPosition } from "#core/offsets/positions.ts";
-import { type RestoredPartition, sourceKey } from "#core/offsets/restored-partitions.ts";
-import { atRestoredEnd, distinctOffsets, targetPlace } from "#core/offsets/strategies/places.ts";
+import type { RestoredPartition } from "#core/offsets/restored-partitions.ts";
+import {
+  atRestoredEnd,
+  distinctOffsets,
+  targetPlace,
+  translateByPartition,
+} from "#core/offsets/strategies/places.ts";
 import type {
   OffsetStrategyFunction,
   StrategyDeps,
   Translated,
 } from "#core/offsets/strategies/strategy.ts";
-import {
-  concurrentPartitions,
-  forEachTargetRecord,
-  offsetAt,
-  targetOf,
-} from "#core/offsets/target-records.ts";
+import { forEachTargetRecord, offsetAt, targetOf } from "#core/offsets/target-records.ts";
+import { partitionName } from "#core/offsets/topic-partition.ts";
 
 /** Records of the target that are compared for one position, from its timestamp's place on. */
 const scannedOffsetsMax = 1_000_000n;
@@ -41,18 +41,10 @@ export const byClusterScan: OffsetStrategyFunction = async (deps, positions, par
   const cluster = targetOf(deps, "cluster-scan");
   const manifest = await newestManifest(deps.catalog, deps.backup_id);
   const committed = await committedIn(cluster, positions);
-  const byPartition = Map.groupBy(positions, sourceKey);
-  const limit = pLimit(concurrentPartitions);
-  const translated = await Promise.all(
-    partitions.map((partition) =>
-      limit(async () => {
-        const here = byPartition.get(sourceKey(partition)) ?? [];
-        if (here.length === 0) return [];
-        return recommend({ ...deps, cluster }, manifest, partition, here);
-      }),
-    ),
+  const translated = await translateByPartition(positions, partitions, (partition, here) =>
+    recommend({ ...deps, cluster }, manifest, partition, here),
   );
-  return translated.flat().map((one) => ({ ...one, note: noteOf(one, committed) }));
+  return translated.map((one) => ({ ...one, note: noteOf(one, committed) }));
 };
 
 interface Committed {
@@ -69,7 +61,7 @@ async function committedIn(
   const { groups, failed } = await cluster.committedOffsets(names);
   const offsets = groups.map(({ group, offsets }) => {
     const own = offsets.map(
-      ({ topic, partition, offset }) => [`${topic}-${partition}`, offset] as const,
+      ({ topic, partition, offset }) => [partitionName({ topic, partition }), offset] as const,
     );
     return [group, new Map(own)] as const;
   });
@@ -173,7 +165,7 @@ function noteOf({ position, topic, partition, target_offset, note }: Translated,
   const { offsets, unread } = all;
   const notes = note === undefined ? [] : [note];
   const reason = unread.get(position.group);
-  const committed = offsets.get(position.group)?.get(`${topic}-${partition}`);
+  const committed = offsets.get(position.group)?.get(partitionName({ topic, partition }));
   if (reason !== undefined) notes.push(`what the group has committed is not known: ${reason}`);
   else if (committed === undefined) notes.push("the group has committed nothing there");
   else if (target_offset === null) notes.push(`the group has committed ${committed}`);

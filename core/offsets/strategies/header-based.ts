@@ -3,20 +3,19 @@
  * it. A group continues at the first record of the *newest ascending run* of these values that is
  * not below its position: where a topic was restored into more than once the values begin anew.
  */
-import pLimit from "p-limit";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { HeaderRun } from "#core/offsets/header-run.ts";
 import type { GroupPosition } from "#core/offsets/positions.ts";
-import { type RestoredPartition, sourceKey } from "#core/offsets/restored-partitions.ts";
-import { atRestoredEnd, distinctOffsets, targetPlace } from "#core/offsets/strategies/places.ts";
-import type { OffsetStrategyFunction, Translated } from "#core/offsets/strategies/strategy.ts";
+import type { RestoredPartition } from "#core/offsets/restored-partitions.ts";
 import {
-  concurrentPartitions,
-  forEachTargetRecord,
-  offsetAt,
-  targetOf,
-} from "#core/offsets/target-records.ts";
+  atRestoredEnd,
+  distinctOffsets,
+  targetPlace,
+  translateByPartition,
+} from "#core/offsets/strategies/places.ts";
+import type { OffsetStrategyFunction, Translated } from "#core/offsets/strategies/strategy.ts";
+import { forEachTargetRecord, offsetAt, targetOf } from "#core/offsets/target-records.ts";
 import { originalOffsetHeader, originalOffsetOf } from "#core/restore/offset-headers.ts";
 import type { Deadline } from "#core/runtime.ts";
 
@@ -26,22 +25,14 @@ import type { Deadline } from "#core/runtime.ts";
  */
 export const byOffsetHeaders: OffsetStrategyFunction = async (deps, positions, partitions) => {
   const cluster = targetOf(deps, "header-based");
-  const byPartition = Map.groupBy(positions, sourceKey);
   const without: RestoredPartition[] = [];
-  const limit = pLimit(concurrentPartitions);
-  const translated = await Promise.all(
-    partitions.map((partition) =>
-      limit(async () => {
-        const here = byPartition.get(sourceKey(partition)) ?? [];
-        if (here.length === 0) return [];
-        const run = await newestRun(cluster, partition, here, deps.deadline);
-        if (run === undefined) without.push(partition);
-        return run === undefined ? [] : here.map((position) => translate(partition, position, run));
-      }),
-    ),
-  );
+  const translated = await translateByPartition(positions, partitions, async (partition, here) => {
+    const run = await newestRun(cluster, partition, here, deps.deadline);
+    if (run === undefined) without.push(partition);
+    return run === undefined ? [] : here.map((position) => translate(partition, position, run));
+  });
   if (without.length > 0) throw noHeaders(without);
-  return translated.flat();
+  return translated;
 };
 
 /**

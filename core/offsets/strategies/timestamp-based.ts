@@ -4,7 +4,6 @@
  * restored from the position on, but where timestamps are equal or out of order it lies before
  * that record, and records are read twice.
  */
-import pLimit from "p-limit";
 import type { Manifest } from "#core/catalog/manifest.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import {
@@ -13,37 +12,27 @@ import {
   newestManifest,
 } from "#core/offsets/archived-records.ts";
 import type { GroupPosition } from "#core/offsets/positions.ts";
-import { type RestoredPartition, sourceKey } from "#core/offsets/restored-partitions.ts";
-import { atRestoredEnd, distinctOffsets, targetPlace } from "#core/offsets/strategies/places.ts";
+import type { RestoredPartition } from "#core/offsets/restored-partitions.ts";
+import {
+  atRestoredEnd,
+  distinctOffsets,
+  targetPlace,
+  translateByPartition,
+} from "#core/offsets/strategies/places.ts";
 import type {
   OffsetStrategyFunction,
   StrategyDeps,
   Translated,
 } from "#core/offsets/strategies/strategy.ts";
-import {
-  concurrentPartitions,
-  offsetAt,
-  refusePassed,
-  targetOf,
-} from "#core/offsets/target-records.ts";
+import { offsetAt, refusePassed, targetOf } from "#core/offsets/target-records.ts";
 import { timeText } from "#core/restore/lineage.ts";
 
 export const byTimestamps: OffsetStrategyFunction = async (deps, positions, partitions) => {
   const cluster = targetOf(deps, "timestamp-based");
   const manifest = await newestManifest(deps.catalog, deps.backup_id);
-  const byPartition = Map.groupBy(positions, sourceKey);
-  const limit = pLimit(concurrentPartitions);
-  const translated = await Promise.all(
-    partitions.map((partition) =>
-      limit(async () => {
-        const here = byPartition.get(sourceKey(partition)) ?? [];
-        return here.length === 0
-          ? []
-          : translateIn({ ...deps, cluster }, manifest, partition, here);
-      }),
-    ),
+  return translateByPartition(positions, partitions, (partition, here) =>
+    translateIn({ ...deps, cluster }, manifest, partition, here),
   );
-  return translated.flat();
 };
 
 async function translateIn(
