@@ -7,13 +7,13 @@ import {
   BatchWriteItemCommand,
   ConditionalCheckFailedException,
   DynamoDBClient,
-  type DynamoDBClientConfig,
   PutItemCommand,
   QueryCommand,
   type WriteRequest,
 } from "@aws-sdk/client-dynamodb";
 import type { CatalogTable, TableItem, TableKey, TableLocation } from "#core/catalog/table.ts";
 import { BackupError, type ErrorName } from "#core/errors.ts";
+import { awsClientConfig } from "#core/storage/aws-connection.ts";
 
 /** With the SDK's growing pauses, some 25 s of throttling. */
 const attemptsMax = 10;
@@ -23,25 +23,10 @@ const writesPerBatch = 25;
 type StoredItem = Record<string, AttributeValue>;
 
 export function openDynamoTable(location: TableLocation): CatalogTable {
-  return new DynamoTable(new DynamoDBClient(clientConfig(location)), location.table);
-}
-
-function clientConfig(location: TableLocation): DynamoDBClientConfig {
-  const { endpoint, access_key_id, secret_access_key, session_token } = location;
-  const region = location.region ?? (endpoint === undefined ? undefined : "us-east-1");
-  return {
-    maxAttempts: attemptsMax,
-    ...(region !== undefined && { region }),
-    ...(endpoint !== undefined && { endpoint }),
-    ...(access_key_id !== undefined &&
-      secret_access_key !== undefined && {
-        credentials: {
-          accessKeyId: access_key_id,
-          secretAccessKey: secret_access_key,
-          ...(session_token !== undefined && { sessionToken: session_token }),
-        },
-      }),
-  };
+  return new DynamoTable(
+    new DynamoDBClient({ ...awsClientConfig(location), maxAttempts: attemptsMax }),
+    location.table,
+  );
 }
 
 /** What the SDK throws, with DynamoDB's code as its name, or the network's as `code`. */

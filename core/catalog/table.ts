@@ -3,6 +3,8 @@
  * it. `dynamodb.ts` is one in DynamoDB.
  */
 
+import type { AwsConnection } from "#core/storage/aws-connection.ts";
+
 /** Names of the table's attributes: the two keys, and when DynamoDB may delete an item. */
 export const tableAttributes = {
   partitionKey: "pk",
@@ -35,13 +37,6 @@ export interface CatalogTable {
   close(): void;
 }
 
-export interface TableLocation {
+export interface TableLocation extends AwsConnection {
   readonly table: string;
-  readonly region?: string | undefined;
-  /** URL of a DynamoDB that is not AWS's own. */
-  readonly endpoint?: string | undefined;
-  /** Without keys: the AWS SDK's own search (environment, profile, container, instance role). */
-  readonly access_key_id?: string | undefined;
-  readonly secret_access_key?: string | undefined;
-  readonly session_token?: string | undefined;
 }

@@ -7,6 +7,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { BackupError } from "#core/errors.ts";
+import type { AwsConnection } from "#core/storage/aws-connection.ts";
 import { checkRelativeKey } from "#core/storage/keys.ts";
 
 export interface FilesystemLocation {
@@ -15,21 +16,13 @@ export interface FilesystemLocation {
   readonly path: string;
 }
 
-export interface S3Location {
+export interface S3Location extends AwsConnection {
   readonly backend: "s3";
   readonly bucket: string;
   /** Without slashes at its ends; empty for the whole bucket. */
   readonly prefix: string;
-  /** `us-east-1` where there is an endpoint and nothing said; else the AWS SDK's own search. */
-  readonly region?: string | undefined;
-  /** URL of an S3 that is not AWS's own. */
-  readonly endpoint?: string | undefined;
   /** The bucket in the URL's path and not in its host. True with an endpoint unless said. */
   readonly path_style?: boolean | undefined;
-  /** Without keys: the AWS SDK's own search (environment, profile, container, instance role). */
-  readonly access_key_id?: string | undefined;
-  readonly secret_access_key?: string | undefined;
-  readonly session_token?: string | undefined;
 }
 
 export interface MemoryLocation {

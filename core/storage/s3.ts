@@ -28,6 +28,7 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { BackupError, isBackupError } from "#core/errors.ts";
+import { awsClientConfig } from "#core/storage/aws-connection.ts";
 import type {
   CreateOutcome,
   ListedObject,
@@ -57,24 +58,11 @@ export function openS3(location: S3Location, retry: Retry): StorageBackend {
 }
 
 function clientConfig(location: S3Location): S3ClientConfig {
-  const { endpoint, access_key_id, secret_access_key, session_token } = location;
-  const hasEndpoint = endpoint !== undefined;
-  const region = location.region ?? (hasEndpoint ? "us-east-1" : undefined);
   const agent = { keepAlive: true, maxSockets: connectionsMax };
   return {
+    ...awsClientConfig(location),
     maxAttempts: 1,
-    forcePathStyle: location.path_style ?? hasEndpoint,
-    ...(region === undefined ? {} : { region }),
-    ...(hasEndpoint ? { endpoint } : {}),
-    ...(access_key_id === undefined || secret_access_key === undefined
-      ? {}
-      : {
-          credentials: {
-            accessKeyId: access_key_id,
-            secretAccessKey: secret_access_key,
-            ...(session_token === undefined ? {} : { sessionToken: session_token }),
-          },
-        }),
+    forcePathStyle: location.path_style ?? location.endpoint !== undefined,
     requestHandler: {
       connectionTimeout: connectionTimeoutMs,
       socketTimeout: idleTimeoutMs,

@@ -1,0 +1,29 @@
+/** How a service of AWS, or what speaks its protocol, is reached. */
+export interface AwsConnection {
+  /** `us-east-1` where there is an endpoint and nothing said; else the AWS SDK's own search. */
+  readonly region?: string | undefined;
+  /** URL of a service that is not AWS's own. */
+  readonly endpoint?: string | undefined;
+  /** Without keys: the AWS SDK's own search (environment, profile, container, instance role). */
+  readonly access_key_id?: string | undefined;
+  readonly secret_access_key?: string | undefined;
+  readonly session_token?: string | undefined;
+}
+
+/** The same in the words of the AWS SDK's clients; what is open stays absent. */
+export function awsClientConfig(connection: AwsConnection) {
+  const { endpoint, access_key_id, secret_access_key, session_token } = connection;
+  const region = connection.region ?? (endpoint === undefined ? undefined : "us-east-1");
+  return {
+    ...(region !== undefined && { region }),
+    ...(endpoint !== undefined && { endpoint }),
+    ...(access_key_id !== undefined &&
+      secret_access_key !== undefined && {
+        credentials: {
+          accessKeyId: access_key_id,
+          secretAccessKey: secret_access_key,
+          ...(session_token !== undefined && { sessionToken: session_token }),
+        },
+      }),
+  };
+}
