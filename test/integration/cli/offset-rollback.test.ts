@@ -185,13 +185,12 @@ test("a position outside the log is refused with 14 and --force, which clamps it
 });
 
 test("names of which no group exists are no snapshot; where one does, the others are warned of", async () => {
-  const [typo, other, group] = [randomName("typo"), randomName("typo"), randomName("group")];
+  const [typo, other, group] = [randomName("typo-a"), randomName("typo-b"), randomName("group")];
   const refused = await rollback("snapshot", "--groups", `${typo},${other}`, ...brokers);
   expect(refused).toMatchObject({ exitCode: exitCodes.usage, out: "" });
   expect(refused.err).toContain(
-    `none of the named groups exists or has committed offsets: "${typo}"`,
+    `none of the named groups exists or has committed offsets: "${typo}", "${other}"`,
   );
-  expect(refused.err).toContain(`"${other}"`);
   expect((await rollback("list")).out).toContain("There are no offset snapshots");
   await commit(group, 3n);
   const taken = await rollback("snapshot", "--groups", `${typo},${group}`, ...brokers);
