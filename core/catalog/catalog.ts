@@ -1,7 +1,7 @@
 /**
  * The catalogue: what backups there are, what a run has done so far, and who may write. Siblings
  * keep it in the bucket alone (`objects.ts`) or in DynamoDB beside the bucket; one contract suite
- * (test/contract/catalog) runs against each. Methods throw what StorageBackend throws, and
+ * (test/contract/catalog.ts) runs against each. Methods throw what StorageBackend throws, and
  * CorruptManifestError, UnsupportedFormatVersionError and BackupNotFoundError where they read.
  */
 import type {

@@ -7,7 +7,8 @@ import { openCatalog } from "#core/catalog/open.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
 import { openMemory } from "#core/storage/memory.ts";
-import { catalogContract, type OpenedCatalog } from "#test/contract/catalog.ts";
+import type { OpenedCatalog } from "#test/contract/catalog/opened.ts";
+import { catalogContract } from "#test/contract/catalog.ts";
 import { FakeClock } from "#test/support/fake-clock.ts";
 
 const name = randomUUID();
