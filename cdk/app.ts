@@ -1,32 +1,40 @@
 /** `cdk synth` and `cdk deploy`: one stack with one `KafkaBackup`. */
 import { App, CfnOutput, Stack } from "aws-cdk-lib";
 import { SecurityGroup, Vpc } from "aws-cdk-lib/aws-ec2";
-import { Secret } from "aws-cdk-lib/aws-secretsmanager";
+import { type ISecret, Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Network } from "#cdk/backup-function.ts";
 import { KafkaBackup } from "#cdk/kafka-backup.ts";
+import { pascalCase } from "#cdk/names.ts";
 import { type DeploySettings, readSettings } from "#cdk/settings.ts";
 
 const app = new App();
 const settings = readSettings((name) => app.node.tryGetContext(name));
-const { stage, secret_arn } = settings;
+const { stage, secret_arn, target_secret_arn } = settings;
 const stack = new Stack(app, settings.stack, {
   description: "Backups of an Apache Kafka cluster",
   terminationProtection: stage === "aws",
 });
 const kafkaBackup = new KafkaBackup(stack, "KafkaBackup", {
   configFile: settings.config,
+  restoreConfigFile: settings.restore_config,
   env: process.env,
   stage,
   encryption: settings.encryption,
   maxConcurrency: settings.max_concurrency,
   network: networkOf(stack, settings),
-  login:
-    secret_arn === undefined ? undefined : Secret.fromSecretCompleteArn(stack, "Login", secret_arn),
+  login: secretOf("Login", secret_arn),
+  targetLogin: secretOf("TargetLogin", target_secret_arn),
 });
-const { stateMachineArn } = kafkaBackup.backup.stateMachine;
-new CfnOutput(stack, "BackupStateMachineArn", { value: stateMachineArn });
+for (const [name, { stateMachine }] of kafkaBackup.workflows) {
+  const output = `${pascalCase(name)}StateMachineArn`;
+  new CfnOutput(stack, output, { value: stateMachine.stateMachineArn });
+}
 new CfnOutput(stack, "BucketName", { value: kafkaBackup.bucket.bucketName });
 new CfnOutput(stack, "TableName", { value: kafkaBackup.table.tableName });
+
+function secretOf(id: string, arn: string | undefined): ISecret | undefined {
+  return arn === undefined ? undefined : Secret.fromSecretCompleteArn(stack, id, arn);
+}
 
 /** Named by their ids: nothing is looked up, so that a synthesis needs no account. */
 function networkOf(

@@ -1,6 +1,6 @@
 /**
  * The code of all functions in one folder: a bundle with an entry for each function and shared
- * chunks, the native packages, and the deployment's configuration.
+ * chunks, the native packages, and the deployment's configurations.
  */
 import { chmodSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,8 +24,11 @@ export function functionNames(): string[] {
   return files.filter((file) => !shared.includes(file)).map((file) => file.replace(/\.ts$/, ""));
 }
 
-/** Makes a folder of temporary files, which the caller removes, and returns its path. */
-export function buildFunctionCode(config: string, stage: Stage): string {
+/**
+ * Makes a folder of temporary files, which the caller removes, and returns its path. `configs`:
+ * texts by file name.
+ */
+export function buildFunctionCode(configs: Readonly<Record<string, string>>, stage: Stage): string {
   const folder = mkdtempSync(join(tmpdir(), "kafka-backup-functions-"));
   const entries = functionNames().map((name) => [name, `functions/${name}.ts`]);
   const bootstrap = stage === "local" ? [["runtime-loop", "local/lambda-runtime.ts"]] : [];
@@ -47,7 +50,7 @@ export function buildFunctionCode(config: string, stage: Stage): string {
     logLevel: "warning",
   });
   copyNativePackages(stage === "aws" ? "linux-arm64" : "host", join(folder, "node_modules"));
-  writeFileSync(join(folder, "backup.json"), config);
+  for (const [name, text] of Object.entries(configs)) writeFileSync(join(folder, name), text);
   if (stage === "local") writeBootstrap(join(folder, "bootstrap"));
   return folder;
 }

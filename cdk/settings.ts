@@ -11,6 +11,8 @@ const settings = z
   .strictObject({
     /** The configuration file of the backup. */
     config: z.string(),
+    /** That of restores, where they go to another cluster. */
+    restore_config: z.string().optional(),
     stack: z
       .string()
       .regex(/^[A-Za-z][A-Za-z0-9-]*$/)
@@ -21,6 +23,8 @@ const settings = z
     max_concurrency: z.coerce.number().int().min(1).max(1_000).optional(),
     /** Full ARN of the secret with the cluster's login. */
     secret_arn: z.string().startsWith("arn:").optional(),
+    /** The same of the cluster of `restore_config`. */
+    target_secret_arn: z.string().startsWith("arn:").optional(),
     vpc_id: z.string().startsWith("vpc-").optional(),
     /** With commas between them. */
     subnet_ids: ids("subnet").optional(),

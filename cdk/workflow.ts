@@ -19,7 +19,7 @@ export interface WorkflowProps {
   /** Of the file: `backup` for `backup.asl.json`. */
   readonly name: string;
   readonly stage: Stage;
-  /** By what the file calls them: `${PlanBackupFunctionArn}`. */
+  /** By what a file calls them: `${PlanBackupFunctionArn}`. Those that it does not name are left. */
   readonly functions: Readonly<Record<string, IFunction>>;
   /** Replaces what the file says of its Distributed Map. */
   readonly maxConcurrency?: number | undefined;
@@ -30,18 +30,22 @@ const folder = join(import.meta.dirname, "../statemachines");
 export class Workflow extends Construct {
   readonly stateMachine: StateMachine;
   readonly role: Role;
-  /** Children of the Distributed Map at a time. */
-  readonly maxConcurrency: number;
+  /** Children of the Distributed Map at a time; undefined without a Map. */
+  readonly maxConcurrency: number | undefined;
 
   constructor(scope: Construct, id: string, props: WorkflowProps) {
     super(scope, id);
-    const definition = JSON.parse(readFileSync(join(folder, `${props.name}.asl.json`), "utf8"));
+    const text = readFileSync(join(folder, `${props.name}.asl.json`), "utf8");
+    const functions = Object.entries(props.functions).filter(([name]) =>
+      text.includes(`\${${name}}`),
+    );
+    const definition = JSON.parse(text);
     this.maxConcurrency = withMaxConcurrency(definition, props.maxConcurrency);
     this.role = new Role(this, "Role", {
       assumedBy: new ServicePrincipal("states.amazonaws.com"),
       description: `Of the state machine ${props.name}`,
     });
-    for (const each of Object.values(props.functions)) {
+    for (const [, each] of functions) {
       this.role.addToPolicy(
         new PolicyStatement({
           actions: ["lambda:InvokeFunction"],
@@ -52,7 +56,7 @@ export class Workflow extends Construct {
     this.stateMachine = new StateMachine(this, "StateMachine", {
       definitionBody: DefinitionBody.fromString(JSON.stringify(definition)),
       definitionSubstitutions: Object.fromEntries(
-        Object.entries(props.functions).map(([name, { functionArn }]) => [name, functionArn]),
+        functions.map(([name, { functionArn }]) => [name, functionArn]),
       ),
       stateMachineType: StateMachineType.STANDARD,
       role: this.role,
@@ -67,7 +71,7 @@ export class Workflow extends Construct {
       },
     });
     acknowledgePattern(this.role, "*", "X-Ray and the delivery of logs know no resources.");
-    this.#grantChildren();
+    if (this.maxConcurrency !== undefined) this.#grantChildren();
   }
 
   /**
@@ -101,13 +105,12 @@ interface MapState {
   MaxConcurrency?: number;
 }
 
-/** Of the machine's one Map at the top. */
+/** Of the machine's one Map at the top, where there is one. */
 function withMaxConcurrency(
   definition: { readonly States: Record<string, MapState> },
   maxConcurrency: number | undefined,
-): number {
+): number | undefined {
   const map = Object.values(definition.States).find(({ Type }) => Type === "Map");
-  if (map?.MaxConcurrency === undefined) throw new Error("the state machine's Map has no bound");
-  if (maxConcurrency !== undefined) map.MaxConcurrency = maxConcurrency;
-  return map.MaxConcurrency;
+  if (map !== undefined && maxConcurrency !== undefined) map.MaxConcurrency = maxConcurrency;
+  return map?.MaxConcurrency;
 }

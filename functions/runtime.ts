@@ -4,7 +4,6 @@
  * as it is, so that its name is what `ErrorEquals` in a state machine compares, and its message
  * what the execution's cause says.
  */
-import { join } from "node:path";
 import { Logger as LambdaLogger } from "@aws-lambda-powertools/logger";
 import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";
 import { Metrics } from "@aws-lambda-powertools/metrics";
@@ -16,11 +15,12 @@ import type { Context } from "aws-lambda";
 import type { z } from "zod";
 import type { BackupDeps } from "#core/backup/contract.ts";
 import type { CatalogDeps } from "#core/backup/steps/contract.ts";
-import type { DeployedConfig } from "#core/config/deployment.ts";
+import type { DeployedConfig, DeployedRestoreConfig } from "#core/config/deployment.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
+import type { RestoreDeps } from "#core/restore/contract.ts";
 import { type Deadline, deadlineAt, type Logger } from "#core/runtime.ts";
 import { randomId, systemClock } from "#core/system.ts";
-import { Clients, configFileName } from "#functions/settings.ts";
+import { Clients } from "#functions/settings.ts";
 
 const lambdaLogger = new LambdaLogger();
 const metrics = new Metrics({ namespace: "KafkaBackup" });
@@ -37,8 +37,11 @@ const logger: Logger = {
 /** Kept from one invocation to the next. */
 const clients = new Clients(
   {
-    configFile: join(import.meta.dirname, configFileName),
-    secretArn: process.env.KAFKA_BACKUP_SECRET_ARN,
+    folder: import.meta.dirname,
+    secretArns: {
+      source: process.env.KAFKA_BACKUP_SOURCE_SECRET_ARN,
+      target: process.env.KAFKA_BACKUP_TARGET_SECRET_ARN,
+    },
     table: process.env.KAFKA_BACKUP_TABLE,
   },
   logger,
@@ -58,9 +61,13 @@ export interface Step {
   /** Workers of a state machine's Map at a time, as its definition says. */
   readonly workers: number;
   config(): Promise<DeployedConfig>;
-  /** For steps that do not read from Kafka. */
+  restoreConfig(): Promise<DeployedRestoreConfig>;
+  /** For steps that talk to no cluster. */
   catalogDeps(): Promise<CatalogDeps>;
+  /** With the cluster that is backed up. */
   backupDeps(): Promise<BackupDeps>;
+  /** With the cluster that is restored into. */
+  restoreDeps(): Promise<RestoreDeps>;
   /** Adds to the metrics of this invocation, which bear the backup's id. */
   measure(backupId: string, measured: Readonly<Record<string, Measured>>): void;
 }
@@ -106,10 +113,16 @@ function stepWithin(context: Context): Step {
     deadline: deadlineAt(systemClock, endsAtMs),
     workers,
     config: () => clients.config(),
+    restoreConfig: () => clients.restoreConfig(),
     catalogDeps,
     backupDeps: async () => ({
       ...(await catalogDeps()),
-      cluster: await clients.cluster(),
+      cluster: await clients.source(),
+      newId: randomId,
+    }),
+    restoreDeps: async () => ({
+      ...(await catalogDeps()),
+      cluster: await clients.target(),
       newId: randomId,
     }),
     measure(backupId, measured) {

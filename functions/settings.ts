@@ -1,9 +1,17 @@
 /** What a function is told from outside, and what it opens because of that. */
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { openCatalog, openTable } from "#core/catalog/open.ts";
-import type { CatalogTable } from "#core/catalog/table.ts";
-import { type DeployedConfig, type Login, parseDeployment } from "#core/config/deployment.ts";
+import {
+  type DeployedConfig,
+  type DeployedRestoreConfig,
+  type Login,
+  type Logins,
+  parseDeployment,
+  parseRestoreDeployment,
+} from "#core/config/deployment.ts";
+import type { ConnectionConfig } from "#core/config/schema.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { connectCluster } from "#core/kafka/connect.ts";
@@ -12,14 +20,18 @@ import type { StorageBackend } from "#core/storage/backend.ts";
 import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 
-/** The deployment's configuration, beside the function's code. */
+/** The deployment's configurations, beside the functions' code. */
 export const configFileName = "backup.json";
+export const restoreConfigFileName = "restore.json";
 
 export interface Settings {
-  /** Of the file. */
-  readonly configFile: string;
-  /** Of a secret with the cluster's login, `{"username": …, "password": …}`. */
-  readonly secretArn: string | undefined;
+  /** Where the configurations are. */
+  readonly folder: string;
+  /**
+   * Of secrets with the clusters' logins, `{"username": …, "password": …}`; undefined: the
+   * cluster wants none, or this function does not talk to it.
+   */
+  readonly secretArns: Readonly<Record<"source" | "target", string | undefined>>;
   /** Of the catalogue's table in DynamoDB; undefined: the catalogue is in the bucket alone. */
   readonly table: string | undefined;
 }
@@ -31,58 +43,127 @@ export interface Settings {
 export class Clients {
   readonly #settings: Settings;
   readonly #logger: Logger;
-  #config: Promise<DeployedConfig> | undefined;
-  #storage: Promise<StorageBackend> | undefined;
-  #cluster: Promise<Cluster> | undefined;
-  #table: Promise<CatalogTable> | undefined;
+  readonly #logins = new Kept(() => readLogins(this.#settings));
+  readonly #config = new Kept(() => this.#readConfig());
+  readonly #restoreConfig = new Kept(() => this.#readRestoreConfig());
+  readonly #storage = new Kept(() => this.#openStorage());
+  readonly #source = new Kept(() => this.#connectSource());
+  readonly #target = new Kept(() => this.#connectTarget());
+  readonly #table = new Kept((table: string) => openTable({ table }));
 
   constructor(settings: Settings, logger: Logger) {
     this.#settings = settings;
     this.#logger = logger;
   }
 
-  /** With the cluster's login where there is one. Throws InvalidConfigError, AccessDeniedError. */
+  /**
+   * With the logins that this function may read. Throws InvalidConfigError, AccessDeniedError.
+   */
   config(): Promise<DeployedConfig> {
-    this.#config ??= readConfig(this.#settings).catch((error: unknown) => {
-      this.#config = undefined;
-      throw error;
-    });
-    return this.#config;
+    return this.#config.get();
   }
 
-  async storage(): Promise<StorageBackend> {
-    const { storage } = await this.config();
-    this.#storage ??= openStorage(storage, { clock: systemClock, logger: this.#logger });
-    return this.#storage;
+  restoreConfig(): Promise<DeployedRestoreConfig> {
+    return this.#restoreConfig.get();
+  }
+
+  storage(): Promise<StorageBackend> {
+    return this.#storage.get();
   }
 
   /** A new one each time, for it remembers the leases of one run. */
   async catalog(): Promise<Catalog> {
     const { table } = this.#settings;
-    if (table !== undefined) this.#table ??= openTable({ table });
     const deps = { storage: await this.storage(), clock: systemClock, newId: randomId };
-    return openCatalog({ ...deps, logger: this.#logger }, await this.#table);
+    const opened = table === undefined ? undefined : await this.#table.get(table);
+    return openCatalog({ ...deps, logger: this.#logger }, opened);
   }
 
-  async cluster(): Promise<Cluster> {
+  /** The cluster that is backed up. */
+  source(): Promise<Cluster> {
+    return this.#source.get();
+  }
+
+  /** The cluster that is restored into. */
+  target(): Promise<Cluster> {
+    return this.#target.get();
+  }
+
+  async #readConfig(): Promise<DeployedConfig> {
+    const text = await readFile(join(this.#settings.folder, configFileName), "utf8");
+    const logins = await this.#logins.get();
+    return parseDeployment(text, { fileName: configFileName, env: {}, logins });
+  }
+
+  async #readRestoreConfig(): Promise<DeployedRestoreConfig> {
+    const text = await readFile(join(this.#settings.folder, restoreConfigFileName), "utf8");
+    const logins = await this.#logins.get();
+    return parseRestoreDeployment(text, { fileName: restoreConfigFileName, env: {}, logins });
+  }
+
+  /** Both configurations have the same. */
+  async #openStorage(): Promise<StorageBackend> {
+    const { storage } = await this.config();
+    return openStorage(storage, { clock: systemClock, logger: this.#logger });
+  }
+
+  async #connectSource(): Promise<Cluster> {
     const { source, backup } = await this.config();
-    const deps = { clock: systemClock, logger: this.#logger };
-    this.#cluster ??= connectCluster(source, {
-      ...deps,
-      lanes: backup.max_concurrent_partitions,
-    }).catch((error: unknown) => {
-      this.#cluster = undefined;
-      this.#config = undefined;
+    return this.#connect("source", source, backup.max_concurrent_partitions);
+  }
+
+  async #connectTarget(): Promise<Cluster> {
+    const { target, restore } = await this.restoreConfig();
+    return this.#connect("target", target, restore.max_concurrent_partitions);
+  }
+
+  async #connect(
+    which: "source" | "target",
+    connection: ConnectionConfig,
+    lanes: number,
+  ): Promise<Cluster> {
+    if (connection.sasl_mechanism !== undefined && this.#settings.secretArns[which] === undefined) {
+      throw new BackupError("InvalidConfigError", `this function has no login for ${which}`, {
+        hint: "Say in cdk/machines which cluster the function talks to.",
+      });
+    }
+    try {
+      return await connectCluster(connection, { clock: systemClock, logger: this.#logger, lanes });
+    } catch (error) {
+      // A login may have been rotated.
+      for (const kept of [this.#logins, this.#config, this.#restoreConfig]) kept.forget();
       throw error;
-    });
-    return this.#cluster;
+    }
   }
 }
 
-async function readConfig({ configFile, secretArn }: Settings): Promise<DeployedConfig> {
-  const text = await readFile(configFile, "utf8");
-  const login = secretArn === undefined ? undefined : await readLogin(secretArn);
-  return parseDeployment(text, { fileName: configFileName, env: {}, login });
+/** What is made once, and again where making it failed. */
+class Kept<Args extends unknown[], T> {
+  readonly #make: (...args: Args) => Promise<T>;
+  #made: Promise<T> | undefined;
+
+  constructor(make: (...args: Args) => Promise<T>) {
+    this.#make = make;
+  }
+
+  get(...args: Args): Promise<T> {
+    this.#made ??= this.#make(...args).catch((error: unknown) => {
+      this.#made = undefined;
+      throw error;
+    });
+    return this.#made;
+  }
+
+  forget(): void {
+    this.#made = undefined;
+  }
+}
+
+async function readLogins({ secretArns }: Settings): Promise<Logins> {
+  const { source, target } = secretArns;
+  const read = (arn: string | undefined) => (arn === undefined ? "elsewhere" : readLogin(arn));
+  const ofSource = await read(source);
+  return { source: ofSource, target: target === source ? ofSource : await read(target) };
 }
 
 async function readLogin(secretArn: string): Promise<Login> {

@@ -5,6 +5,8 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { machines } from "#cdk/machines/all.ts";
+import { pascalCase } from "#cdk/names.ts";
 import { runToEnd } from "#local/processes.ts";
 
 export interface AwsEndpoint {
@@ -25,10 +27,19 @@ export interface AwsStageOptions {
   readonly topics: readonly string[];
   /** Further keys of the configuration's `backup` section. */
   readonly backup?: Readonly<Record<string, unknown>>;
+  /**
+   * Of the configuration for restores: `bootstrap_servers` of another cluster, and its `restore`
+   * section. Unless given, restores go to the cluster that is backed up.
+   */
+  readonly restoreInto?: {
+    readonly bootstrapServers: string;
+    readonly restore?: Readonly<Record<string, unknown>>;
+  };
 }
 
 export interface AwsStage {
-  readonly backupStateMachineArn: string;
+  /** ARNs by the names of the machines' files: `backup`. */
+  readonly stateMachines: Readonly<Record<string, string>>;
   readonly bucket: string;
   /** Of the catalogue. */
   readonly table: string;
@@ -49,7 +60,11 @@ export async function deployAwsStage(
     const env = environmentFor(aws);
     const config = join(folder, "backup.json");
     await writeFile(config, JSON.stringify(configurationFor(aws, options)));
-    const context = { config, stage: "local", stack: options.stackName };
+    const restoreConfig = await writeRestoreConfig(folder, aws, options);
+    const context = {
+      ...{ config, stage: "local", stack: options.stackName },
+      ...(restoreConfig !== undefined && { restore_config: restoreConfig }),
+    };
     const shared = [
       ...["--output", join(folder, "cdk.out"), "--ci"],
       ...["--no-notices", "--no-version-reporting"],
@@ -62,7 +77,9 @@ export async function deployAwsStage(
     await runToEnd(cdk, [...deploy, ...shared], { cwd: root, env });
     const outputs = JSON.parse(await readFile(outputsFile, "utf8"))[options.stackName];
     return {
-      backupStateMachineArn: outputs.BackupStateMachineArn,
+      stateMachines: Object.fromEntries(
+        machines.map(({ name }) => [name, outputs[`${pascalCase(name)}StateMachineArn`]]),
+      ),
       bucket: outputs.BucketName,
       table: outputs.TableName,
     };
@@ -88,13 +105,35 @@ export function environmentFor(aws: AwsEndpoint): Record<string, string | undefi
 }
 
 function configurationFor(aws: AwsEndpoint, options: AwsStageOptions): object {
-  const { bootstrapServers, topics, bucket, stackName, backup = {} } = options;
-  const { endpoint, region } = aws;
+  const { bootstrapServers, topics, stackName, backup = {} } = options;
   return {
     mode: "backup",
     backup_id: stackName.toLowerCase(),
     source: { bootstrap_servers: bootstrapServers, topics: { include: topics } },
-    storage: { backend: "s3", bucket, endpoint, region, path_style: true },
+    storage: storageFor(aws, options),
     backup,
   };
+}
+
+async function writeRestoreConfig(
+  folder: string,
+  aws: AwsEndpoint,
+  options: AwsStageOptions,
+): Promise<string | undefined> {
+  if (options.restoreInto === undefined) return undefined;
+  const { bootstrapServers, restore = {} } = options.restoreInto;
+  const file = join(folder, "restore.json");
+  const config = {
+    mode: "restore",
+    backup_id: options.stackName.toLowerCase(),
+    target: { bootstrap_servers: bootstrapServers },
+    storage: storageFor(aws, options),
+    restore,
+  };
+  await writeFile(file, JSON.stringify(config));
+  return file;
+}
+
+function storageFor({ endpoint, region }: AwsEndpoint, { bucket }: AwsStageOptions): object {
+  return { backend: "s3", bucket, endpoint, region, path_style: true };
 }

@@ -13,14 +13,20 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+function machineLines({ stateMachines }: AwsStage): string {
+  const lines = Object.entries(stateMachines).map(([name, arn]) => `${name.padEnd(19)}${arn}`);
+  return ["State machines, by name:", ...lines].join("\n");
+}
+
 function describe(kafka: LocalKafka, aws: Ministack, stage: AwsStage): string {
   const names = ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
   const env = environmentFor(aws);
+  const { backup } = stage.stateMachines;
   return `
 Kafka              ${kafka.bootstrapServers}
 AWS, all services  ${aws.endpoint}
 bucket             ${stage.bucket}
-backup machine     ${stage.backupStateMachineArn}
+${machineLines(stage)}
 logs               ${kafka.logFile}
                    ${aws.logFile}
 
@@ -30,7 +36,7 @@ ${names.map((name) => `  export ${name}=${env[name]}`).join("\n")}
 
 Back up all topics, of which there is one, ${topic}, and see what became of it:
 
-  aws stepfunctions start-execution --state-machine-arn ${stage.backupStateMachineArn} --input '{}'
+  aws stepfunctions start-execution --state-machine-arn ${backup} --input '{}'
   bin/kafka-backup list --path "s3://${stage.bucket}?endpoint=${aws.endpoint}"
 
 Ctrl-C ends all of it.`;

@@ -1,10 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: what the configuration calls variables
 /**
- * What a backup's configuration has to be for a deployment: a bucket, a role in place of keys, a
- * login that a secret holds, and no files but its own.
+ * What configurations have to be for a deployment: a bucket, a role in place of keys, a login that
+ * a secret holds, and no files but their own. A deployment has one for backups and one for
+ * restores; without the second, restores go to the cluster that is backed up.
  */
 import { type ParseOptions, parseConfig } from "#core/config/parse.ts";
-import type { BackupConfig } from "#core/config/schema.ts";
+import { type BackupConfig, type RestoreConfig, restoreConfig } from "#core/config/schema.ts";
 import { readYaml } from "#core/config/yaml.ts";
 import { BackupError } from "#core/errors.ts";
 
@@ -14,34 +15,87 @@ export interface Login {
   readonly password: string;
 }
 
-export type DeployedConfig = BackupConfig & {
-  readonly storage: Extract<BackupConfig["storage"], { backend: "s3" }>;
+type InBucket<Config extends BackupConfig | RestoreConfig> = Config & {
+  readonly storage: Extract<Config["storage"], { backend: "s3" }>;
 };
+export type DeployedConfig = InBucket<BackupConfig>;
+export type DeployedRestoreConfig = InBucket<RestoreConfig>;
+
+/**
+ * By the section of a configuration that names a cluster. `elsewhere`: where the cluster wants
+ * one, somebody else has it, and this process does not talk to that cluster.
+ */
+export type Logins = Readonly<Partial<Record<"source" | "target", Login | "elsewhere">>>;
 
 export interface DeploymentOptions extends ParseOptions {
-  /** Undefined where the cluster wants no login. */
-  readonly login: Login | undefined;
+  /** Of the clusters that want one; those of sections that the file lacks are passed over. */
+  readonly logins: Logins;
 }
+
+const standIn: Login = { username: "-", password: "-" };
 
 const roles = "is not for a deployment: its functions have roles of their own";
 const files = "is not for a deployment: its functions have no such file";
 const secret = "is not for a deployment's file: name the secret that holds username and password";
 const ownTable = "is not for a deployment: it makes a table of its own";
 
+const refusedOfCluster = {
+  sasl_username: secret,
+  sasl_password: secret,
+  ssl_ca_location: files,
+  ssl_certificate_location: files,
+  ssl_key_location: files,
+} as const;
+
 const refused = {
-  source: {
-    sasl_username: secret,
-    sasl_password: secret,
-    ssl_ca_location: files,
-    ssl_certificate_location: files,
-    ssl_key_location: files,
-  },
+  source: refusedOfCluster,
+  target: refusedOfCluster,
   storage: { access_key_id: roles, secret_access_key: roles, session_token: roles },
 } as const;
 
 /** As `parseConfig`, and InvalidConfigError that names each key that a deployment cannot have. */
 export function parseDeployment(text: string, options: DeploymentOptions): DeployedConfig {
-  const { fileName, login } = options;
+  return parseMode("backup", text, options);
+}
+
+/** The same of a deployment's configuration for restores. */
+export function parseRestoreDeployment(
+  text: string,
+  options: DeploymentOptions,
+): DeployedRestoreConfig {
+  return parseMode("restore", text, options);
+}
+
+/** Restores into the cluster that is backed up, with the defaults of a restore. */
+export function restoreIntoSource(config: DeployedConfig): DeployedRestoreConfig {
+  const { backup_id, source, storage } = config;
+  const { topics: _, ...target } = source;
+  const restored = restoreConfig.parse({ mode: "restore", backup_id, target, storage });
+  return { ...restored, storage };
+}
+
+/** As text that `parseDeployment` reads again, variables replaced and without logins. */
+export function deployedText(config: DeployedConfig | DeployedRestoreConfig): string {
+  const withoutLogins = Object.entries(config).map(([section, value]) => {
+    if (section !== "source" && section !== "target") return [section, value] as const;
+    const { sasl_username, sasl_password, ...connection } = value as BackupConfig["source"];
+    return [section, connection] as const;
+  });
+  const plain = Object.fromEntries(withoutLogins);
+  return JSON.stringify(plain, undefined, 2).replaceAll("${", () => "$${");
+}
+
+function parseMode<Mode extends "backup" | "restore">(
+  mode: Mode,
+  text: string,
+  options: DeploymentOptions,
+): Mode extends "backup" ? DeployedConfig : DeployedRestoreConfig;
+function parseMode(
+  mode: "backup" | "restore",
+  text: string,
+  options: DeploymentOptions,
+): DeployedConfig | DeployedRestoreConfig {
+  const { fileName, logins } = options;
   const given = keysOf(readYaml(text, options.env).value);
   const problems = Object.entries(refused).flatMap(([section, keys]) =>
     Object.entries(keys)
@@ -50,9 +104,9 @@ export function parseDeployment(text: string, options: DeploymentOptions): Deplo
   );
   if (given.catalog !== undefined) problems.push(`${fileName} catalog: ${ownTable}`);
   if (problems.length > 0) throw invalid(problems);
-  const overrides = login === undefined ? [] : loginOverrides(login);
+  const overrides = loginOverrides(given, logins);
   const config = parseConfig(text, { ...options, overrides });
-  if (config.mode !== "backup") throw invalid([`${fileName} mode: is ${config.mode}, not backup`]);
+  if (config.mode !== mode) throw invalid([`${fileName} mode: is ${config.mode}, not ${mode}`]);
   const { storage } = config;
   if (storage.backend !== "s3") {
     throw invalid([`${fileName} storage.backend: is ${storage.backend}, but functions share s3`]);
@@ -60,18 +114,18 @@ export function parseDeployment(text: string, options: DeploymentOptions): Deplo
   return { ...config, storage };
 }
 
-/** As text that `parseDeployment` reads again, variables replaced and without the login. */
-export function deployedText(config: DeployedConfig): string {
-  const { sasl_username, sasl_password, ...source } = config.source;
-  return JSON.stringify({ ...config, source }, undefined, 2).replaceAll("${", () => "$${");
-}
-
-function loginOverrides({ username, password }: Login) {
-  const from = "the login's secret";
-  return [
-    { path: ["source", "sasl_username"], value: username, from },
-    { path: ["source", "sasl_password"], value: password, from },
-  ];
+function loginOverrides(given: Readonly<Record<string, unknown>>, logins: Logins) {
+  return Object.entries(logins).flatMap(([section, login]) => {
+    const { security_protocol } = keysOf(given[section]);
+    const wantsLogin = String(security_protocol).startsWith("SASL_");
+    if (given[section] === undefined || (login === "elsewhere" && !wantsLogin)) return [];
+    const { username, password } = login === "elsewhere" ? standIn : login;
+    const from = `the secret with the login of ${section}`;
+    return [
+      { path: [section, "sasl_username"] as const, value: username, from },
+      { path: [section, "sasl_password"] as const, value: password, from },
+    ];
+  });
 }
 
 function keysOf(value: unknown): Readonly<Record<string, unknown>> {

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { functionNames } from "#cdk/function-code.ts";
+import { machines as deployedMachines } from "#cdk/machines/all.ts";
 import { errorTable } from "#core/errors.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -102,13 +103,23 @@ describe.each(machines)("$file", ({ text, definition, states }) => {
     expect([...names].filter((name) => !known.includes(name))).toEqual([]);
   });
 
-  test("functions that it names exist, and no others are there for it", () => {
-    const arns = new Set(
-      states.flatMap(({ Parameters }) => Parameters?.FunctionName ?? []).map(functionOf),
-    );
-    expect([...arns].sort()).toEqual(functionNames().sort());
+  test("functions that it names exist", () => {
+    expect(functionsOf(states).filter((name) => !functionNames().includes(name))).toEqual([]);
   });
 });
+
+test("each function is deployed once, and named by a machine", () => {
+  const named = new Set(machines.flatMap(({ states }) => functionsOf(states)));
+  expect([...named].sort()).toEqual(functionNames().sort());
+  const deployed = deployedMachines.flatMap(({ functions }) => Object.keys(functions));
+  expect(deployed.toSorted()).toEqual(functionNames().sort());
+  const files = machines.map(({ file }) => file.replace(".asl.json", ""));
+  expect(deployedMachines.map(({ name }) => name).sort()).toEqual(files.sort());
+});
+
+function functionsOf(states: readonly State[]): string[] {
+  return states.flatMap(({ Parameters }) => Parameters?.FunctionName ?? []).map(functionOf);
+}
 
 /** `${PlanBackupFunctionArn}`: `plan-backup`. */
 function functionOf(reference: string): string {

@@ -19,7 +19,6 @@ const { endpoint, region, accessKeyId, secretAccessKey } = s3ForTests();
 let kafka: LocalKafka;
 let secrets: SecretsManagerClient;
 let folder: string;
-let configFile: string;
 
 beforeAll(async () => {
   vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
@@ -40,7 +39,6 @@ beforeAll(async () => {
     ],
   });
   folder = await mkdtemp(join(tmpdir(), "kafka-backup-clients-"));
-  configFile = join(folder, "backup.json");
   const source = {
     bootstrap_servers: kafka.listeners.SASL,
     security_protocol: "SASL_PLAINTEXT",
@@ -48,7 +46,8 @@ beforeAll(async () => {
     topics: { include: ["*"] },
   };
   const storage = { backend: "s3", bucket: "kafka-backups" };
-  await writeFile(configFile, JSON.stringify({ mode: "backup", backup_id: "b", source, storage }));
+  const config = { mode: "backup", backup_id: "b", source, storage };
+  await writeFile(join(folder, "backup.json"), JSON.stringify(config));
 });
 
 afterAll(async () => {
@@ -64,35 +63,40 @@ async function createSecret(value: string): Promise<string> {
   return ARN!;
 }
 
+function clientsWith(secretArn: string | undefined): Clients {
+  const secretArns = { source: secretArn, target: undefined };
+  return new Clients({ folder, secretArns, table: undefined }, silentLogger);
+}
+
 const secretOf = (password: string) => JSON.stringify({ username: "reader", password });
 
 describe("a function's clients", () => {
   test("log in with what the secret holds, once for all invocations", async () => {
     const secretArn = await createSecret(secretOf(password));
-    const clients = new Clients({ configFile, secretArn, table: undefined }, silentLogger);
-    const cluster = await clients.cluster();
+    const clients = clientsWith(secretArn);
+    const cluster = await clients.source();
     expect(await cluster.brokerIds()).toEqual([1]);
-    expect(await clients.cluster()).toBe(cluster);
+    expect(await clients.source()).toBe(cluster);
     await cluster.disconnect();
   });
 
   test("read the secret anew where its login was refused: it may have been rotated", async () => {
     const secretArn = await createSecret(secretOf("outdated"));
-    const clients = new Clients({ configFile, secretArn, table: undefined }, silentLogger);
-    const refusal = await clients.cluster().catch((error) => error);
+    const clients = clientsWith(secretArn);
+    const refusal = await clients.source().catch((error) => error);
     expect(refusal).toMatchObject({ name: "AccessDeniedError" });
     expect(refusal.message).not.toContain("outdated");
     const rotated = { SecretId: secretArn, SecretString: secretOf(password) };
     await secrets.send(new PutSecretValueCommand(rotated));
-    await (await clients.cluster()).disconnect();
+    await (await clients.source()).disconnect();
   });
 
   test.each(["not json", '{"username":"reader"}', '["reader","hunter2"]'])(
     "S5 refuse a secret of another form, %s, without telling what it holds",
     async (value) => {
       const secretArn = await createSecret(value);
-      const clients = new Clients({ configFile, secretArn, table: undefined }, silentLogger);
-      const refusal = await clients.cluster().catch((error) => error);
+      const clients = clientsWith(secretArn);
+      const refusal = await clients.source().catch((error) => error);
       expect(refusal).toMatchObject({ name: "InvalidConfigError" });
       expect(refusal.message).toContain(secretArn);
       expect(refusal.message).not.toMatch(/reader|hunter2|not json/);
@@ -101,8 +105,8 @@ describe("a function's clients", () => {
 
   test("name a secret that cannot be read, in AWS's words", async () => {
     const secretArn = `arn:aws:secretsmanager:${region}:000000000000:secret:absent-AbCdEf`;
-    const clients = new Clients({ configFile, secretArn, table: undefined }, silentLogger);
-    await expect(clients.cluster()).rejects.toMatchObject({
+    const clients = clientsWith(secretArn);
+    await expect(clients.source()).rejects.toMatchObject({
       name: "AccessDeniedError",
       message: `secret ${secretArn} cannot be read: ResourceNotFoundException`,
     });
@@ -110,11 +114,19 @@ describe("a function's clients", () => {
 
   test("call it an outage where nobody answers for the secret, which a pause may mend", async () => {
     vi.stubEnv("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    const clients = new Clients(
-      { configFile, secretArn: "arn:aws:secret", table: undefined },
-      silentLogger,
-    );
-    await expect(clients.cluster()).rejects.toMatchObject({ name: "StorageUnavailableError" });
+    const clients = clientsWith("arn:aws:secret");
+    await expect(clients.source()).rejects.toMatchObject({ name: "StorageUnavailableError" });
     vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
+  });
+
+  test("open the storage without the login for those who talk to no cluster, and no cluster", async () => {
+    const clients = clientsWith(undefined);
+    const storage = await clients.storage();
+    expect(storage.url).toBe("s3://kafka-backups/");
+    await storage.close();
+    await expect(clients.source()).rejects.toMatchObject({
+      name: "InvalidConfigError",
+      message: "this function has no login for source",
+    });
   });
 });

@@ -51,7 +51,7 @@ beforeAll(async () => {
     await appendNumbered(cluster, { topic, partition, from: 0, count, perBatch: 500, valueBytes });
   }
   stage = await deploying;
-  machine = new TestStateMachine(aws, stage.backupStateMachineArn);
+  machine = new TestStateMachine(aws, stage.stateMachines.backup!);
   storage = await openStorage(
     { backend: "s3", bucket, prefix: "", ...location },
     { clock: systemClock },
