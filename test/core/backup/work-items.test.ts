@@ -1,14 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { PartitionWork } from "#core/backup/contract.ts";
-import {
-  packWorkItems,
-  type WorkItem,
-  workItem,
-  workItemBytesMax,
-  workItemsMax,
-} from "#core/backup/work-items.ts";
+import { packWorkItems, type WorkItem, workItem } from "#core/backup/work-items.ts";
 import { toJson } from "#core/json.ts";
+import { workItemBytesMax, workItemsMax } from "#core/work-items/pack.ts";
 
 /** What a partition costs beside its offsets. */
 const partitionCost = 50_000;
