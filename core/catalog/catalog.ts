@@ -15,6 +15,7 @@ import type {
 import type { Checkpoint, OpenRun } from "#core/catalog/run-state.ts";
 import type { ManifestSummary } from "#core/catalog/summary.ts";
 import type { BackupError } from "#core/errors.ts";
+import type { RangeName } from "#core/storage/checkpoint-keys.ts";
 
 export interface StoredManifest {
   readonly manifest: Manifest;
@@ -77,7 +78,7 @@ export interface Catalog {
    * exists with other content: another worker is on the same partition.
    */
   appendCheckpoint(at: PartitionOfRun, part: Checkpoint): Promise<void>;
-  /** All parts of one partition in order of their sequence. */
+  /** All parts of one partition, or of one range, in order of their sequence. */
   checkpoints(at: PartitionOfRun): Promise<Checkpoint[]>;
 
   /**
@@ -99,6 +100,11 @@ export interface PartitionOfRun {
   readonly runId: string;
   readonly topic: string;
   readonly partition: number;
+  /**
+   * A partition that is read in several ranges has checkpoints of its own for each, as if it were
+   * several partitions. Absent: the first range, or the whole partition.
+   */
+  readonly range?: RangeName | undefined;
 }
 
 /** What a lease guards: the backup's commits, or restores out of it into one cluster. */

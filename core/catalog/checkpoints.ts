@@ -1,14 +1,18 @@
-/** Checkpoints of a run's partitions: write-once parts, numbered from 0 without holes. */
+/**
+ * Checkpoints of a run's partitions, and of their ranges: write-once parts, numbered from 0 without
+ * holes.
+ */
 import pLimit from "p-limit";
 import type { PartitionOfRun } from "#core/catalog/catalog.ts";
 import { checkSame, corrupt, documentBytes, parseState } from "#core/catalog/documents.ts";
 import { checkSegmentKey } from "#core/catalog/run-documents.ts";
 import { type Checkpoint, checkpoint } from "#core/catalog/run-state.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { checkpointKey, checkpointsFolder, inBackup } from "#core/storage/keys.ts";
+import { checkpointKey, checkpointsFolder } from "#core/storage/checkpoint-keys.ts";
+import { inBackup } from "#core/storage/keys.ts";
 import { writeOnce } from "#core/storage/write-once.ts";
 
-/** Parts of one partition read at once: an hour at one part in 5 s is 720, some 45 round trips. */
+/** Parts of one partition or range read at once: an hour at one part in 5 s is 720, some 45 round trips. */
 const concurrentReads = 16;
 
 export async function appendCheckpoint(
@@ -23,7 +27,7 @@ export async function checkpoints(
   storage: StorageBackend,
   at: PartitionOfRun,
 ): Promise<Checkpoint[]> {
-  const folder = inBackup(at.backupId, checkpointsFolder(at.runId, at.topic, at.partition));
+  const folder = inBackup(at.backupId, checkpointsFolder(at));
   const keys: string[] = [];
   for await (const { key } of storage.list(folder)) {
     const expected = keyOf(at, keys.length);
@@ -47,6 +51,6 @@ async function readCheckpoint(
   return part;
 }
 
-function keyOf({ backupId, runId, topic, partition }: PartitionOfRun, sequence: number): string {
-  return inBackup(backupId, checkpointKey(runId, topic, partition, sequence));
+function keyOf(at: PartitionOfRun, sequence: number): string {
+  return inBackup(at.backupId, checkpointKey(at, sequence));
 }

@@ -8,6 +8,8 @@
  *     backup#{backup_id}                   lease#{purpose}                 who writes now
  *     checkpoints#{backup_id}#{run_id}#{topic}
  *                  {partition, 10 digits}#{sequence, 8 digits}             how far a partition is
+ *                  {partition, 10 digits}-{from_offset, 20 digits}-{leader_epoch}#{sequence, …}
+ *                                                                          how far a range of it is
  *
  * No id, run or topic holds a `#`. Items of what is under way expire, should nobody remove them.
  */
@@ -99,14 +101,17 @@ export function checkpointsPk(backupId: string, runId: string, topic: string): s
   return `checkpoints#${backupId}#${runId}#${topic}`;
 }
 
-export function partitionPrefix(partition: number): string {
-  return `${String(partition).padStart(10, "0")}#`;
+/** Of one partition, or of one of its ranges: no prefix is the beginning of another. */
+export function checkpointsPrefix({ partition, range }: PartitionOfRun): string {
+  const name = String(partition).padStart(10, "0");
+  if (range === undefined) return `${name}#`;
+  return `${name}-${String(range.from_offset).padStart(20, "0")}-${range.leader_epoch}#`;
 }
 
 function checkpointKeyOf(at: PartitionOfRun, sequence: number): TableKey {
   return {
     pk: checkpointsPk(at.backupId, at.runId, at.topic),
-    sk: `${partitionPrefix(at.partition)}${String(sequence).padStart(8, "0")}`,
+    sk: `${checkpointsPrefix(at)}${String(sequence).padStart(8, "0")}`,
   };
 }
 

@@ -27,17 +27,18 @@ import {
   backupsPk,
   checkpointItem,
   checkpointsPk,
+  checkpointsPrefix,
   committedRunItem,
   leaseItem,
   manifestItem,
   openRunItem,
-  partitionPrefix,
   runKey,
 } from "#core/catalog/table-items.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Clock } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { checkpointKey, inBackup, stateRunFolder } from "#core/storage/keys.ts";
+import { checkpointKey, checkpointTopicsFolder } from "#core/storage/checkpoint-keys.ts";
+import { inBackup } from "#core/storage/keys.ts";
 
 export interface TableCatalogDeps {
   readonly objects: Catalog;
@@ -120,7 +121,7 @@ class TableIndex {
   /** What is left of a committed run stays in the table: its item says so. */
   async closeRun(backupId: string, runId: string): Promise<void> {
     const { objects, storage, table } = this.#deps;
-    const folder = inBackup(backupId, `${stateRunFolder(runId)}checkpoints/`);
+    const folder = inBackup(backupId, checkpointTopicsFolder(runId));
     for await (const topic of storage.listFolders(folder)) {
       const items: TableItem[] = [];
       for await (const item of table.query(checkpointsPk(backupId, runId, topic), "")) {
@@ -165,10 +166,9 @@ class TableIndex {
 
   /** Undefined where one is missing or has no room in the table. */
   async #checkpointsInTable(at: PartitionOfRun): Promise<Checkpoint[] | undefined> {
-    const { backupId, runId, topic, partition } = at;
-    const pk = checkpointsPk(backupId, runId, topic);
+    const pk = checkpointsPk(at.backupId, at.runId, at.topic);
     const parts: Checkpoint[] = [];
-    for await (const { sk, body } of this.#deps.table.query(pk, partitionPrefix(partition))) {
+    for await (const { sk, body } of this.#deps.table.query(pk, checkpointsPrefix(at))) {
       if (typeof body !== "string") return undefined;
       const part = parseState(`${pk} ${sk}`, Buffer.from(body), checkpoint);
       if (part.sequence !== parts.length) return undefined;
@@ -179,8 +179,8 @@ class TableIndex {
 
   async #areAll(at: PartitionOfRun, count: number): Promise<boolean> {
     const isThere = async (sequence: number) => {
-      const key = checkpointKey(at.runId, at.topic, at.partition, sequence);
-      return (await this.#deps.storage.head(inBackup(at.backupId, key))) !== undefined;
+      const key = inBackup(at.backupId, checkpointKey(at, sequence));
+      return (await this.#deps.storage.head(key)) !== undefined;
     };
     const [hasLast, hasNext] = await Promise.all([
       count === 0 ? true : isThere(count - 1),

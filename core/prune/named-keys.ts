@@ -1,11 +1,12 @@
 /** What a backup needs: the keys that any of its manifests, or a run under way, names. */
 import { z } from "zod";
-import { parseState, readIfPresent } from "#core/catalog/documents.ts";
+import { corrupt, parseState, readIfPresent } from "#core/catalog/documents.ts";
 import type { ObjectReference, RunDocument, SegmentEntry } from "#core/catalog/manifest.ts";
 import { readAhead } from "#core/catalog/read-ahead.ts";
 import { type OpenRun, openRun } from "#core/catalog/run-state.ts";
 import { KeySet } from "#core/prune/key-set.ts";
 import type { Deadline } from "#core/runtime.ts";
+import { checkpointTopicsFolder, parseCheckpointsFolder } from "#core/storage/checkpoint-keys.ts";
 import {
   backupPlanKey,
   inBackup,
@@ -105,10 +106,12 @@ async function addCheckpointed(
   { run_id: runId }: OpenRun,
   keys: KeySet,
 ): Promise<void> {
-  const folder = inBackup(backupId, `${stateRunFolder(runId)}checkpoints/`);
+  const folder = inBackup(backupId, checkpointTopicsFolder(runId));
   for await (const topic of storage.listFolders(folder)) {
-    for await (const partition of storage.listFolders(`${folder}${topic}/`)) {
-      const at = { backupId, runId, topic, partition: Number(partition) };
+    for await (const name of storage.listFolders(`${folder}${topic}/`)) {
+      const found = parseCheckpointsFolder(name);
+      if (found === undefined) throw corrupt(`${folder}${topic}/${name}`, "are no checkpoints");
+      const at = { backupId, runId, topic, ...found };
       for (const { segments } of await catalog.checkpoints(at)) addSegments(keys, segments);
     }
   }

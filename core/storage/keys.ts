@@ -9,7 +9,7 @@
  *     {backup_id}/runs/{run_id}/run.json, cluster.json, topics/{topic}.json
  *     {backup_id}/topics/{topic}/partition={id}/segment-{base offset, 20 digits}-{attempt}.{ext}
  *     {backup_id}/state/runs/{run_id}/run.json, plan.json
- *     {backup_id}/state/runs/{run_id}/checkpoints/{topic}/{partition}/{sequence, 8 digits}.json
+ *     {backup_id}/state/runs/{run_id}/checkpoints/…
  *     {backup_id}/state/lease/{purpose}/{token, 20 digits}.json
  *     {backup_id}/restores/{restore_id}/…
  *     snapshots/{snapshot_id}.json
@@ -202,7 +202,6 @@ export interface ParsedSegmentKey extends SegmentName {
   readonly extension: SegmentExtension | typeof indexExtension;
 }
 
-const offsetDigits = 20;
 const offsetMax = 2n ** 63n - 1n;
 const partitionMax = 2 ** 31 - 1;
 const attemptPattern = /^[0-9A-Za-z]{1,64}$/;
@@ -233,7 +232,7 @@ function segmentStem(name: SegmentName): string {
   if (!attemptPattern.test(name.attempt)) {
     throw new BackupError("InvalidRequestError", `attempt ${quoted(name.attempt)} is not valid`);
   }
-  const offset = padded(name.baseOffset, offsetDigits, offsetMax);
+  const offset = offsetDigits(name.baseOffset);
   return `${partitionFolder(name.topic, name.partition)}segment-${offset}-${name.attempt}`;
 }
 
@@ -275,20 +274,6 @@ export function openRunKey(runId: string): string {
 /** What the run means to read: the plan that its workers share. */
 export function backupPlanKey(runId: string): string {
   return `${stateRunFolder(runId)}plan.json`;
-}
-
-export function checkpointsFolder(runId: string, topic: string, partition: number): string {
-  checkInteger("partition", partition, partitionMax);
-  return `${stateRunFolder(runId)}checkpoints/${checkTopicName(topic)}/${partition}/`;
-}
-
-export function checkpointKey(
-  runId: string,
-  topic: string,
-  partition: number,
-  sequence: number,
-): string {
-  return `${checkpointsFolder(runId, topic, partition)}${sequenceDigits(sequence)}.json`;
 }
 
 /**
@@ -372,6 +357,15 @@ export function snapshotKey(snapshotId: string): string {
 }
 
 // Numbers and foreign names in keys
+
+export function offsetDigits(offset: bigint): string {
+  return padded(offset, 20, offsetMax);
+}
+
+export function partitionDigits(partition: number): string {
+  checkInteger("partition", partition, partitionMax);
+  return partition.toString();
+}
 
 export function sequenceDigits(sequence: number): string {
   return padded(sequence, 8, 99_999_999);

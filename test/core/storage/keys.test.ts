@@ -1,9 +1,9 @@
 import { posix } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { checkpointKey } from "#core/storage/checkpoint-keys.ts";
 import {
   checkBackupId,
-  checkpointKey,
   checkRelativeKey,
   checkTopicName,
   compareKeys,
@@ -118,7 +118,7 @@ test("lease keys sort by token and are read back, each purpose in a folder of it
 test("no topic's name makes its objects collide with the software's own", () => {
   const keys = ["run", "cluster", "run.json", "topics"].flatMap((topic) => [
     runListKey("r1", topic),
-    checkpointKey("r1", topic, 0, 0),
+    checkpointKey({ runId: "r1", topic, partition: 0 }, 0),
     restorePartitionFolder("x1", topic, 0),
   ]);
   const own = ["runs/r1/run.json", "runs/r1/cluster.json", "state/runs/r1/run.json"];
