@@ -1,0 +1,221 @@
+/**
+ * The backup machine in bad weather: its own Kafka, so that the broker may die, and the AWS
+ * emulator behind a proxy that loses answers. Whatever happens, a run that ends holds the same
+ * bytes as one of the command line.
+ */
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import type { Catalog } from "#core/catalog/catalog.ts";
+import { openCatalog } from "#core/catalog/open.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import { connectCluster } from "#core/kafka/connect.ts";
+import { silentLogger } from "#core/runtime.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+import { inBackup } from "#core/storage/keys.ts";
+import { openStorage } from "#core/storage/open.ts";
+import { randomId, systemClock } from "#core/system.ts";
+import { deployAwsStage } from "#local/aws-stage.ts";
+import { type LocalKafka, startKafka } from "#local/kafka.ts";
+import { appendNumbered } from "#test/support/append.ts";
+import { type ArchivedPartition, archivedPartitions } from "#test/support/archived-batches.ts";
+import { collect } from "#test/support/collect.ts";
+import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
+import { createTopic, randomName } from "#test/support/kafka.ts";
+import { invokeFunction } from "#test/support/lambda.ts";
+import { s3ForTests } from "#test/support/s3.ts";
+import { TestStateMachine } from "#test/support/state-machine.ts";
+
+const aws = s3ForTests();
+const bucket = randomName("bucket");
+const stackName = "KafkaBackupFaults";
+/** 36 MB in batches of 200 KB: turns of one fetch of 2 MiB take many seconds in all. */
+const partitionCount = 6;
+const records = { from: 0, count: 300, perBatch: 10, valueBytes: 20_000 };
+
+let kafka: LocalKafka;
+let proxy: FaultProxy;
+let machine: TestStateMachine;
+let cluster: Cluster;
+let storage: StorageBackend;
+let catalog: Catalog;
+let folder: string;
+let topic: string;
+/** What the command line's run holds. */
+let expected: Record<string, ArchivedPartition>;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kafka-backup-faults-"));
+  proxy = await startFaultProxy(Number(new URL(aws.endpoint).port));
+  kafka = await startKafka({ heapMb: 512 });
+  const { bootstrapServers } = kafka;
+  const behindProxy = { ...aws, endpoint: `http://${proxy.address}` };
+  const topics = ["no-such-topic"];
+  const deploying = deployAwsStage(behindProxy, { bootstrapServers, bucket, stackName, topics });
+  cluster = await connectCluster(
+    { bootstrap_servers: [bootstrapServers], security_protocol: "PLAINTEXT" },
+    { clock: systemClock, logger: silentLogger },
+  );
+  topic = await createTopic(cluster, { partitionCount });
+  for (let partition = 0; partition < partitionCount; partition++) {
+    await appendNumbered(cluster, { topic, partition, ...records });
+  }
+  const { stateMachines } = await deploying;
+  machine = new TestStateMachine(aws, stateMachines.backup!);
+  storage = await openStorage(
+    {
+      ...{ backend: "s3", bucket, prefix: "" },
+      ...{ endpoint: aws.endpoint, region: aws.region },
+      ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
+    },
+    { clock: systemClock },
+  );
+  catalog = openCatalog({ storage, clock: systemClock, newId: randomId });
+  expected = await byCommandLine();
+}, 300_000);
+
+afterEach(() => proxy.set(undefined));
+
+afterAll(async () => {
+  machine?.close();
+  await storage?.close();
+  await cluster?.disconnect();
+  await kafka?.stop();
+  await proxy?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function byCommandLine(): Promise<Record<string, ArchivedPartition>> {
+  const backupId = randomName("command");
+  const config = join(folder, "backup.json");
+  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
+  await writeFile(
+    config,
+    JSON.stringify({
+      mode: "backup",
+      backup_id: backupId,
+      source: { bootstrap_servers: kafka.bootstrapServers, topics: { include: [topic] } },
+      storage: { backend: "s3", bucket, endpoint, region },
+    }),
+  );
+  const env = {
+    ...process.env,
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+  };
+  const args = ["bin/kafka-backup", "backup", "--config", config];
+  await promisify(execFile)(process.execPath, args, { env });
+  return archivedPartitions({ storage, catalog }, backupId);
+}
+
+function inputFor(backupId: string) {
+  return { backup_id: backupId, topics: { include: [topic] }, turn_ms: 1 };
+}
+
+/** Resolves when a run has stored so many checkpoints. */
+async function checkpointsOf(backupId: string, count: number): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const found = await collect(storage.list(inBackup(backupId, "state/runs/")));
+      const checkpoints = found.filter(({ key }) => key.includes("/checkpoints/"));
+      expect(checkpoints.length).toBeGreaterThanOrEqual(count);
+    },
+    { timeout: 90_000, interval: 50 },
+  );
+}
+
+test("C5 workers that are killed in mid-partition are repeated, and nothing is lost or twice", async () => {
+  const backupId = randomName("killed");
+  const execution = await machine.start(inputFor(backupId));
+  let killed = 0;
+  for (const checkpoints of [1, 4]) {
+    await checkpointsOf(backupId, checkpoints);
+    killed += await killWorkers();
+  }
+  const ended = await machine.ended(execution);
+  expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
+  const turns = (await machine.childrenOf(ended.arn)).flat();
+  const exits = turns.filter((turn) => "error" in turn && turn.error === "Runtime.ExitError");
+  expect(killed).toBeGreaterThan(0);
+  expect(exits.length).toBeGreaterThan(0);
+  expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
+}, 300_000);
+
+/** Kills the processes that the emulator runs this stack's workers in; returns how many. */
+async function killWorkers(): Promise<number> {
+  const own = new RegExp(`^AWS_LAMBDA_FUNCTION_NAME=${stackName}-KafkaBackupBackupPartition`, "m");
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  let killed = 0;
+  for (const pid of pids) {
+    const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+    if (!own.test(environment.replaceAll("\0", "\n"))) continue;
+    process.kill(Number(pid), "SIGKILL");
+    killed += 1;
+  }
+  return killed;
+}
+
+test("C5 every event delivered twice, both at once, leaves what one delivery leaves", async () => {
+  const backupId = randomName("twice");
+  const invoke = (name: string, event: unknown) => invokeFunction(aws, stackName, name, event);
+  const both = (name: string, event: unknown) =>
+    Promise.all([invoke(name, event), invoke(name, event)]);
+  const { items, ...run } = (await invoke("PlanBackup", inputFor(backupId))) as {
+    items: { key: string };
+  };
+  const work = JSON.parse((await storage.get(items.key)).toString()) as object[];
+  expect(work.length).toBeGreaterThan(0);
+  for (const item of work) {
+    for (let status = "continue"; status === "continue"; ) {
+      const answers = await both("BackupPartition", { run, item });
+      status = answers.some((answer) => answer.status === "done") ? "done" : "continue";
+    }
+  }
+  const [judgement] = await both("JudgeBackup", { run });
+  // One of the two may find the lease released; whoever asks afterwards is told the result.
+  await both("FinishBackup", { run, judgement });
+  const finished = await invoke("FinishBackup", { run, judgement });
+  expect(finished).toMatchObject({ status: "done", generation: 1 });
+  expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
+  const manifests = await collect(storage.list(inBackup(backupId, "manifests/")));
+  expect(manifests).toHaveLength(1);
+}, 180_000);
+
+test("a broker that dies and comes back costs repetitions only", async () => {
+  const backupId = randomName("broker");
+  const execution = await machine.start(inputFor(backupId));
+  await checkpointsOf(backupId, 2);
+  await kafka.kill("SIGKILL");
+  await sleep(2_000);
+  await kafka.restart();
+  const ended = await machine.ended(execution);
+  expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
+  expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
+}, 300_000);
+
+test.each([
+  ["lost answers", { kind: "lose-answers", every: 7 }],
+  ["refused connections", { kind: "refuse" }],
+  ["slow answers", { kind: "slow", bytesPerSecond: 20_000 }],
+  ["half-open connections", { kind: "silent" }],
+] as const)(
+  "C5 storage and table behind %s for a while cost repetitions only",
+  async (_, fault) => {
+    const backupId = randomName("storage");
+    const execution = await machine.start(inputFor(backupId));
+    await checkpointsOf(backupId, 1);
+    const before = proxy.faults();
+    proxy.set(fault);
+    await sleep(6_000);
+    proxy.set(undefined);
+    expect(proxy.faults()).toBeGreaterThan(before);
+    const ended = await machine.ended(execution);
+    expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
+    expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
+  },
+  300_000,
+);
