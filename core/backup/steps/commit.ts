@@ -5,7 +5,6 @@ import {
   type BackupRun,
   type CatalogDeps,
   type DistributedBackupResult,
-  excerpt,
   type Judgement,
   leaseScopeOf,
 } from "#core/backup/steps/contract.ts";
@@ -14,6 +13,7 @@ import { releaseRun } from "#core/backup/steps/release.ts";
 import type { Manifest } from "#core/catalog/manifest.ts";
 import { keepingLease } from "#core/catalog/with-lease.ts";
 import type { Deadline } from "#core/runtime.ts";
+import { excerpt } from "#core/work-items/excerpt.ts";
 
 /**
  * Idempotent: done again, also after its answer was lost and the run's state is gone, it gives the

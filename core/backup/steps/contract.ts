@@ -15,6 +15,8 @@ import { workItem } from "#core/backup/work-items.ts";
 import type { LeaseScope } from "#core/catalog/catalog.ts";
 import type { Totals } from "#core/catalog/manifest.ts";
 import { int64 } from "#core/json.ts";
+import { type Excerpt, excerptOf } from "#core/work-items/excerpt.ts";
+import { failedPartitionDocument, failedPartitions } from "#core/work-items/failures.ts";
 
 /** What the steps need that do not read from Kafka. */
 export type CatalogDeps = Pick<BackupDeps, "storage" | "catalog" | "clock" | "logger">;
@@ -57,16 +59,6 @@ export interface WorkItemOutcome {
   readonly partitions_left: number;
 }
 
-const failedPartitionDocument = z.object({
-  topic: z.string(),
-  partition: z.int(),
-  error: z.string(),
-  message: z.string(),
-  hint: z.string(),
-});
-
-export const failedPartitions = z.array(failedPartitionDocument);
-
 const hangingTransaction = z.object({
   topic: z.string(),
   partition: z.int(),
@@ -83,16 +75,6 @@ export const plannedDocument = z.object({
   unread_transactions: failedPartitions,
 });
 export type PlannedDocument = z.infer<typeof plannedDocument>;
-
-/** How many there are, and so many of them as a state machine's data may well hold. */
-export interface Excerpt<T> {
-  readonly count: number;
-  readonly first: T[];
-}
-
-export function excerptOf<T extends z.ZodType>(shape: T) {
-  return z.object({ count: z.int().min(0), first: z.array(shape) });
-}
 
 /** What went wrong in a run that is worth a manifest all the same. */
 export const judgement = z.object({
@@ -118,20 +100,6 @@ export interface DistributedBackupResult extends Totals {
   /** Unix milliseconds. */
   readonly started_at: bigint;
   readonly finished_at: bigint;
-}
-
-/** 20 entries of at most 1 KiB: three excerpts stay below a quarter of 256 KiB. */
-const excerptLength = 20;
-const messageLengthMax = 500;
-
-export function excerpt<T extends object>(all: readonly T[]): Excerpt<T> {
-  return { count: all.length, first: all.slice(0, excerptLength).map(shortened) };
-}
-
-function shortened<T extends object>(entry: T): T {
-  const hasMessage = "message" in entry && typeof entry.message === "string";
-  if (!hasMessage || (entry.message as string).length <= messageLengthMax) return entry;
-  return { ...entry, message: `${(entry.message as string).slice(0, messageLengthMax)}…` };
 }
 
 export function leaseScopeOf({ backup_id }: { readonly backup_id: string }): LeaseScope {

@@ -2,22 +2,20 @@
 import {
   type BackupRun,
   type CatalogDeps,
-  excerpt,
   type Judgement,
   leaseScopeOf,
   type PlannedDocument,
   plannedDocument,
 } from "#core/backup/steps/contract.ts";
-import { allFailures } from "#core/backup/steps/failed-items.ts";
 import { readPlan } from "#core/backup/steps/read-plan.ts";
 import { throwIfWorthless } from "#core/backup/worth.ts";
 import { parseState } from "#core/catalog/documents.ts";
 import { keepingLease } from "#core/catalog/with-lease.ts";
-import { BackupError, type ErrorName, errorTable } from "#core/errors.ts";
-import type { FailedPartition, PartitionFailure } from "#core/partition-failure.ts";
 import type { Deadline } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { plannedKey, type WorkOfRun } from "#core/storage/work-keys.ts";
+import { failedItemsFolder, plannedKey, type WorkOfRun } from "#core/storage/work-keys.ts";
+import { excerpt } from "#core/work-items/excerpt.ts";
+import { allFailures, failureOf } from "#core/work-items/failures.ts";
 
 /**
  * Reads what plan and workers left about failures. Throws the reason where nothing worked, as a
@@ -33,7 +31,8 @@ export async function judgeBackup(
   return keepingLease(lease, deps.clock, deadline, async ({ signal }) => {
     const plan = await readPlan(deps.storage, run);
     const planned = await readPlanned(deps.storage, run);
-    const failed = [...planned.failed, ...(await allFailures(deps.storage, run))];
+    const inItems = await allFailures(deps.storage, failedItemsFolder(run));
+    const failed = [...planned.failed, ...inItems];
     await throwIfWorthless(deps, plan, planned.failed.length, failed.map(failureOf));
     signal.throwIfAborted();
     return {
@@ -47,18 +46,4 @@ export async function judgeBackup(
 async function readPlanned(storage: StorageBackend, run: WorkOfRun): Promise<PlannedDocument> {
   const key = plannedKey(run);
   return parseState(key, await storage.get(key), plannedDocument);
-}
-
-/** The error that another process told by name and message. */
-function failureOf({ topic, partition, error, message, hint }: FailedPartition): PartitionFailure {
-  if (isErrorName(error)) {
-    return { topic, partition, cause: new BackupError(error, message, { hint }) };
-  }
-  const cause = new Error(message);
-  cause.name = error;
-  return { topic, partition, cause };
-}
-
-function isErrorName(name: string): name is ErrorName {
-  return Object.hasOwn(errorTable, name);
 }
