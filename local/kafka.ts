@@ -10,13 +10,21 @@ import {
   type KafkaListener,
   prepareListeners,
 } from "#local/kafka-listeners.ts";
-import { freePort, type RunningProcess, runToEnd, startProcess } from "#local/processes.ts";
+import {
+  freePort,
+  type RunningProcess,
+  runToEnd,
+  startProcess,
+  wantedPort,
+} from "#local/processes.ts";
 
 export interface KafkaOptions {
   /** Broker settings that replace or add to those of a small cluster. */
   readonly settings?: Readonly<Record<string, string>>;
   /** The JVM's heap; 1024 MB when not given. */
   readonly heapMb?: number;
+  /** Of the plaintext listener; any free one when not given. */
+  readonly port?: number | undefined;
   /** Listeners beside the plaintext one. */
   readonly listeners?: readonly KafkaListener[];
 }
@@ -110,7 +118,7 @@ async function startIn(
   classpath: string,
   options: KafkaOptions,
 ): Promise<LocalKafka> {
-  const bootstrapServers = `127.0.0.1:${await freePort()}`;
+  const bootstrapServers = `127.0.0.1:${await wantedPort(options.port)}`;
   const dataDir = join(folder, "data");
   const propertiesFile = join(folder, "server.properties");
   const logFile = join(folder, "server.log");

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cacheDir, freePort, runToEnd, startProcess, withInstallLock } from "./processes.ts";
+import { cacheDir, runToEnd, startProcess, wantedPort, withInstallLock } from "./processes.ts";
 import { requirePython } from "./requirements.mjs";
 
 export const ministackVersion = "1.5.33";
@@ -31,6 +31,8 @@ export interface Ministack {
 }
 
 export interface MinistackOptions {
+  /** Any free one when not given. */
+  readonly port?: number | undefined;
   /** True: signatures are checked and unknown keys refused, as AWS does. */
   readonly checkCredentials?: boolean;
 }
@@ -41,7 +43,7 @@ export interface MinistackOptions {
  */
 export async function startMinistack(options: MinistackOptions = {}): Promise<Ministack> {
   const python = await installMinistack();
-  const port = await freePort();
+  const port = await wantedPort(options.port);
   const folder = await mkdtemp(join(tmpdir(), "ministack-"));
   const logFile = join(cacheDir(), "logs", `ministack-${port}.log`);
   const endpoint = `http://127.0.0.1:${port}`;

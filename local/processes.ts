@@ -111,6 +111,47 @@ async function spawnGroup(options: ProcessOptions): Promise<RunningProcess> {
   return { pid, exited, stop };
 }
 
+/**
+ * Runs a command to its end in a group of its own, on this process's stdin, stdout and stderr. When
+ * `signal` aborts, the group gets SIGTERM and what is left after 10 s SIGKILL; nothing of it is
+ * left when this resolves.
+ */
+export async function runGroup(
+  command: string,
+  args: readonly string[],
+  options: {
+    /** Added to this process's own environment; undefined removes a variable. */
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly signal: AbortSignal;
+  },
+): Promise<ProcessExit> {
+  const child = spawn(command, args, {
+    detached: true,
+    stdio: "inherit",
+    env: { ...process.env, ...options.env },
+  });
+  const exited = new Promise<ProcessExit>((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once("spawn", resolve);
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      reject(new Error(`cannot start ${command}: ${error.code}`));
+    });
+  });
+  const pid = child.pid!;
+  const guard = startGuard(pid);
+  const end = () => void endGroup(pid, "SIGTERM");
+  options.signal.addEventListener("abort", end, { once: true });
+  if (options.signal.aborted) end();
+  const exit = await exited;
+  options.signal.removeEventListener("abort", end);
+  // What the command left running in the background.
+  await endGroup(pid, "SIGTERM");
+  guard.kill("SIGKILL");
+  return exit;
+}
+
 /** `$0` is the group: TERM when the pipe closes, KILL for what is left three seconds later. */
 const guardScript = 'read -r _; kill -s TERM -- "-$0"; sleep 3; kill -s KILL -- "-$0"';
 
@@ -198,6 +239,13 @@ export async function freePort(): Promise<number> {
     }
   }
   throw new Error(`no free port found on 127.0.0.1 in ${portMin} to ${portMax}`);
+}
+
+/** `port` where one is wanted, else a free one. Throws one line when something listens on it. */
+export async function wantedPort(port: number | undefined): Promise<number> {
+  if (port === undefined) return freePort();
+  if (await canListen(port)) return port;
+  throw new Error(`port ${port} on 127.0.0.1 is taken`);
 }
 
 function canListen(port: number): Promise<boolean> {
