@@ -100,3 +100,5 @@ export function withExamples(
 export const pathHelp =
   "where backups are: a folder, file:///folder, or s3://bucket/prefix?endpoint=URL&region=NAME";
 export const configHelp = "configuration file (kafka-backup config init writes one)";
+/** Where the AWS variables say: `AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, … */
+export const tableHelp = "DynamoDB table of the backups' `catalog`, to read fewer documents";

@@ -85,6 +85,11 @@ export async function openStorageAt(
   return storage;
 }
 
+/** The table that `--table` names; region, endpoint and credentials come from the AWS variables. */
+export function tableNamed(table: string | undefined): TableLocation | undefined {
+  return table === undefined ? undefined : { table };
+}
+
 /** `table`: of the configuration's `catalog` section, where it has one. */
 export async function openCatalogOn(
   session: Session,

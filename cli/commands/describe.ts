@@ -1,9 +1,9 @@
 /** `kafka-backup describe`: what one backup holds and how far it can be restored. */
-import { type Configure, pathHelp, withExamples } from "#cli/command.ts";
+import { type Configure, pathHelp, tableHelp, withExamples } from "#cli/command.ts";
 import type { Io } from "#cli/io.ts";
 import { atLeast } from "#cli/option-values.ts";
-import { tableText } from "#cli/output.ts";
-import { openCatalogOn, openStorageAt } from "#cli/runtime.ts";
+import { printable, tableText } from "#cli/output.ts";
+import { openCatalogOn, openStorageAt, tableNamed } from "#cli/runtime.ts";
 import { bytesText, countText, durationText, numbered, ratioText, timeText } from "#cli/text.ts";
 import type {
   BackupDescription,
@@ -11,16 +11,24 @@ import type {
   DescribedTotals,
   OffsetRange,
 } from "#core/describe/describe.ts";
+import type { DescribedRestore } from "#core/describe/restores.ts";
 import { exitCodes } from "#core/errors.ts";
 import { parseLocation } from "#core/storage/location.ts";
 
 const runsShown = 10;
+const restoresShown = 5;
 
 interface DescribeOptions {
   readonly path: string;
+  readonly table?: string;
   readonly backupId: string;
   readonly generation?: number;
   readonly runs: number;
+  readonly restores: number;
+}
+
+interface Described extends BackupDescription {
+  readonly restores: readonly DescribedRestore[];
 }
 
 export const configure: Configure = (command, context) => {
@@ -30,34 +38,47 @@ export const configure: Configure = (command, context) => {
       "kafka-backup describe --path /backups --backup-id orders --generation 12",
       "what could be restored after an earlier run",
     ],
+    [
+      "kafka-backup describe --path s3://bucket/prefix --table kafka-backup --backup-id orders",
+      "out of the table, where it has it: no manifest is read then",
+    ],
   ]);
   command
     .requiredOption("--path <location>", pathHelp)
     .requiredOption("--backup-id <id>", "the backup, as list shows it")
     .option("--generation <number>", "an older manifest than the newest", atLeast(1))
-    .option("--runs <count>", "how many of the newest runs to show", atLeast(0), runsShown);
+    .option("--runs <count>", "how many of the newest runs to show", atLeast(0), runsShown)
+    .option("--restores <count>", "the same of restores out of it", atLeast(0), restoresShown)
+    .option("--table <name>", tableHelp);
+  command.addHelpText("after", "\nExits 13 where documents of a restore cannot be read.");
   context.action(command, async (session, options: DescribeOptions) => {
     const { describeBackup } = await import("#core/describe/describe.ts");
     const storage = await openStorageAt(session, parseLocation(options.path));
-    const catalog = await openCatalogOn(session, storage);
+    const catalog = await openCatalogOn(session, storage, tableNamed(options.table));
     const request = {
       backup_id: options.backupId,
       ...(options.generation !== undefined && { generation: options.generation }),
       runs_max: options.runs,
     };
     const description = await describeBackup({ catalog }, request, session.deadline);
-    await session.write(description, () => descriptionText(session.io, description));
-    return exitCodes.done;
+    const { describeRestores } = await import("#core/describe/restores.ts");
+    const { backupId, restores: max } = options;
+    const restores = await describeRestores({ storage, catalog }, backupId, max, session.deadline);
+    const described = { ...description, restores };
+    await session.write(described, () => descriptionText(session.io, described));
+    const isDamaged = restores.some(({ status }) => status === "unreadable");
+    return isDamaged ? exitCodes.damaged : exitCodes.done;
   });
 };
 
-async function descriptionText(io: Io, description: BackupDescription): Promise<string> {
+async function descriptionText(io: Io, description: Described): Promise<string> {
   const sections = [
     summaryText(description),
     await topicsText(io, description),
     await partitionsText(io, description),
     await gapsText(io, description),
     await runsText(io, description),
+    await restoresText(io, description),
   ];
   return sections.filter((section) => section !== "").join("\n");
 }
@@ -189,4 +210,40 @@ async function runsText(io: Io, { runs, run_count }: BackupDescription): Promise
   });
   const older = run_count - runs.length;
   return older > 0 ? `${table}and ${numbered(older, "older run")}\n` : table;
+}
+
+async function restoresText(io: Io, { restores }: Described): Promise<string> {
+  if (restores.length === 0) return "";
+  const table = await tableText(io, {
+    head: [
+      "restore",
+      "state",
+      "generation",
+      "up to",
+      "partitions",
+      "records",
+      "cluster",
+      "begun",
+      "ended",
+    ],
+    rows: restores.map((restore) => {
+      if (restore.status === "unreadable") return [restore.restore_id, "damaged"];
+      return [
+        restore.restore_id,
+        restore.status,
+        String(restore.generation),
+        timeText(restore.window_end),
+        countText(restore.partition_count),
+        restore.record_count === undefined ? "-" : countText(restore.record_count),
+        restore.target_cluster_id,
+        timeText(restore.begun_at),
+        timeText(restore.ended_at),
+      ];
+    }),
+    alignRight: [2, 4, 5],
+  });
+  const damaged = restores.flatMap((restore) =>
+    restore.status === "unreadable" ? [`${printable(restore.message)}\n`] : [],
+  );
+  return `${table}${damaged.join("")}`;
 }

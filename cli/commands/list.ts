@@ -1,8 +1,8 @@
 /** `kafka-backup list`: the backups of one location. */
-import { type Configure, pathHelp, withExamples } from "#cli/command.ts";
+import { type Configure, pathHelp, tableHelp, withExamples } from "#cli/command.ts";
 import type { Io } from "#cli/io.ts";
 import { tableText } from "#cli/output.ts";
-import { openCatalogOn, openStorageAt } from "#cli/runtime.ts";
+import { openCatalogOn, openStorageAt, tableNamed } from "#cli/runtime.ts";
 import { bytesText, countText, durationText, ratioText, timeText } from "#cli/text.ts";
 import type { ListedBackup } from "#core/describe/list.ts";
 import { exitCodes } from "#core/errors.ts";
@@ -18,15 +18,12 @@ export const configure: Configure = (command, context) => {
     ["kafka-backup list --path /backups", "what is in a folder, and how old it is"],
     ["kafka-backup list --path s3://bucket/prefix --format json", "for scripts"],
   ]);
-  command
-    .requiredOption("--path <location>", pathHelp)
-    .option("--table <name>", "DynamoDB table of the backups' `catalog`: no manifest is read then");
+  command.requiredOption("--path <location>", pathHelp).option("--table <name>", tableHelp);
   command.addHelpText("after", "\nExits 13 where the newest manifest of a backup cannot be read.");
   context.action(command, async (session, options: ListOptions) => {
     const { listBackups } = await import("#core/describe/list.ts");
     const storage = await openStorageAt(session, parseLocation(options.path));
-    const table = options.table === undefined ? undefined : { table: options.table };
-    const catalog = await openCatalogOn(session, storage, table);
+    const catalog = await openCatalogOn(session, storage, tableNamed(options.table));
     const backups: ListedBackup[] = [];
     for await (const backup of listBackups({ catalog, clock: session.clock }, session.deadline)) {
       backups.push(backup);

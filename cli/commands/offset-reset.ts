@@ -1,6 +1,12 @@
 /** `kafka-backup offset-reset`: consumer groups put where their restored records are. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type CommandContext, type Configure, pathHelp, withExamples } from "#cli/command.ts";
+import {
+  type CommandContext,
+  type Configure,
+  pathHelp,
+  tableHelp,
+  withExamples,
+} from "#cli/command.ts";
 import {
   type ConnectionOptions,
   connectByOptions,
@@ -9,7 +15,7 @@ import {
 } from "#cli/connection-options.ts";
 import { checkedPlanText, resetText } from "#cli/offset-text.ts";
 import { nameList } from "#cli/option-values.ts";
-import { connectTo, openCatalogOn, openStorageAt, readConfig } from "#cli/runtime.ts";
+import { connectTo, openCatalogOn, openStorageAt, readConfig, tableNamed } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
@@ -26,6 +32,7 @@ import { parseLocation } from "#core/storage/location.ts";
 
 interface ResetOptions extends ConnectionOptions {
   readonly path: string;
+  readonly table?: string;
   readonly backupId: string;
   readonly groups?: readonly string[];
   readonly allGroups?: boolean;
@@ -179,6 +186,7 @@ function withResetOptions(command: Command): Command {
       "--restore-id <id>",
       "the restore; the newest finished one into the cluster unless said",
     );
+  command.option("--table <name>", tableHelp);
   return withConnectionOptions(command).option(
     "--source-bootstrap-servers <servers>",
     "the backup's own cluster, for --offset-source current where it is not the target " +
@@ -223,7 +231,7 @@ async function openDeps(
   cluster: Cluster | undefined,
 ): Promise<PlanDeps> {
   const storage = await openStorageAt(session, parseLocation(options.path));
-  const catalog = await openCatalogOn(session, storage);
+  const catalog = await openCatalogOn(session, storage, tableNamed(options.table));
   const source = await connectToSource(session, options);
   const { clock, logger } = session;
   return {

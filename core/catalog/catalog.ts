@@ -12,7 +12,10 @@ import type {
   RunEntry,
   RunList,
 } from "#core/catalog/manifest.ts";
+import type { ManifestVersion, VersionRequest } from "#core/catalog/manifest-version.ts";
+import type { RestoreSummary } from "#core/catalog/restore-summary.ts";
 import type { Checkpoint, OpenRun } from "#core/catalog/run-state.ts";
+import type { SnapshotSummary } from "#core/catalog/snapshot-summary.ts";
 import type { ManifestSummary } from "#core/catalog/summary.ts";
 import type { BackupError } from "#core/errors.ts";
 import type { RangeName } from "#core/storage/checkpoint-keys.ts";
@@ -29,6 +32,17 @@ export interface CataloguedBackup {
   readonly summary: ManifestSummary | BackupError | undefined;
 }
 
+/** Found in the store, with what is known of it without reading it there. */
+export interface CataloguedSnapshot {
+  readonly snapshot_id: string;
+  readonly summary: SnapshotSummary | undefined;
+}
+
+export interface CataloguedRestore {
+  readonly restore_id: string;
+  readonly summary: RestoreSummary | undefined;
+}
+
 export interface Catalog {
   /** Ids of all backups, ascending. */
   listBackups(): AsyncIterable<string>;
@@ -41,6 +55,12 @@ export interface Catalog {
 
   /** Throws BackupNotFoundError. */
   readManifest(backupId: string, generation: number): Promise<StoredManifest>;
+
+  /**
+   * What one manifest says, to be shown and not to be acted on; undefined when the backup has none.
+   * Throws BackupNotFoundError for a generation that is not there.
+   */
+  manifestVersion(backupId: string, request: VersionRequest): Promise<ManifestVersion | undefined>;
 
   /**
    * The commit of a run: creates the manifest of `manifest.generation` unless it exists, then
@@ -93,6 +113,24 @@ export interface Catalog {
    * when it was released or taken over.
    */
   continueLease(scope: LeaseScope, holder: LeaseHolder): Promise<Lease>;
+
+  /** All offset snapshots beside the backups, ascending by id. */
+  snapshots(): AsyncIterable<CataloguedSnapshot>;
+  /**
+   * Tells of a snapshot that was stored, so that it may be known without being read; one that
+   * nobody told of is found all the same. Idempotent.
+   */
+  noteSnapshot(summary: SnapshotSummary): Promise<void>;
+  /** To be called before snapshots are removed. Idempotent. */
+  forgetSnapshots(snapshotIds: readonly string[]): Promise<void>;
+
+  /** The newest `max` restores out of a backup, oldest first. */
+  restores(backupId: string, max: number): Promise<CataloguedRestore[]>;
+  /**
+   * Tells of a restore whose documents say so by now; one that nobody told of is found all the
+   * same. Idempotent; an end that was told of is not taken back.
+   */
+  noteRestore(backupId: string, summary: RestoreSummary): Promise<void>;
 }
 
 export interface PartitionOfRun {

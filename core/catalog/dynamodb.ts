@@ -9,6 +9,7 @@ import {
   DynamoDBClient,
   PutItemCommand,
   QueryCommand,
+  type QueryCommandInput,
   type WriteRequest,
 } from "@aws-sdk/client-dynamodb";
 import type { CatalogTable, TableItem, TableKey, TableLocation } from "#core/catalog/table.ts";
@@ -72,13 +73,28 @@ class DynamoTable implements CatalogTable {
     }
   }
 
-  async *query(pk: string, prefix: string): AsyncGenerator<TableItem> {
+  query(pk: string, prefix: string): AsyncGenerator<TableItem> {
+    return this.#query(keyCondition(pk, prefix));
+  }
+
+  async newest(pk: string, prefix: string, max: number): Promise<TableItem[]> {
+    if (max === 0) return [];
+    const condition = { ...keyCondition(pk, prefix), ScanIndexForward: false, Limit: max };
+    const items: TableItem[] = [];
+    for await (const item of this.#query(condition)) {
+      items.push(item);
+      if (items.length === max) break;
+    }
+    return items.reverse();
+  }
+
+  async *#query(condition: Partial<QueryCommandInput>): AsyncGenerator<TableItem> {
     let from: StoredItem | undefined;
     do {
       const command = new QueryCommand({
         TableName: this.#table,
         ConsistentRead: true,
-        ...keyCondition(pk, prefix),
+        ...condition,
         ...(from !== undefined && { ExclusiveStartKey: from }),
       });
       const answer = await this.#client.send(command).catch((error: unknown) => {

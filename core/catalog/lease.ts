@@ -322,7 +322,10 @@ function heldByOther(
     `lease "${purpose}" of backup "${backupId}" is at token ${token}, held by ${who}, ${outcome}; ` +
       "a dead run's lease is taken over after 30 s",
     {
-      details: { backup_id: backupId, purpose, token, ...(holder && { owner: holder.owner }) },
+      details: {
+        ...{ backup_id: backupId, purpose, token },
+        ...(holder && { owner: holder.owner, acquired_at: holder.acquired_at }),
+      },
     },
   );
 }

@@ -1,7 +1,13 @@
 /** The catalogue in the bucket alone, beside the data that it describes. */
-import type { Catalog, CataloguedBackup } from "#core/catalog/catalog.ts";
+import type {
+  Catalog,
+  CataloguedBackup,
+  CataloguedRestore,
+  CataloguedSnapshot,
+} from "#core/catalog/catalog.ts";
 import { appendCheckpoint, checkpoints } from "#core/catalog/checkpoints.ts";
 import { acquireLease, continueLease } from "#core/catalog/lease.ts";
+import { manifestVersion } from "#core/catalog/manifest-version.ts";
 import {
   commitManifest,
   latestManifest,
@@ -18,6 +24,7 @@ import {
   writeRunDocument,
   writeRunList,
 } from "#core/catalog/run-documents.ts";
+import { newestRestoreIds, storedSnapshots } from "#core/catalog/stored-ids.ts";
 import { isBackupError } from "#core/errors.ts";
 import type { Clock, Logger, NewId } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -45,6 +52,7 @@ export function openObjectCatalog(deps: ObjectCatalogDeps): Catalog {
     summaries: () => summaries(storage),
     latestManifest: (backupId) => latestManifest(storage, backupId),
     readManifest: (backupId, generation) => readManifest(storage, backupId, generation),
+    manifestVersion: (backupId, request) => manifestVersion(storage, backupId, request),
     commitManifest: (manifest) => commitManifest(storage, manifest),
     runsOf: (manifest) => runsOf(storage, manifest),
     writeRunList: (list) => writeRunList(storage, list),
@@ -61,6 +69,12 @@ export function openObjectCatalog(deps: ObjectCatalogDeps): Catalog {
     checkpoints: (at) => checkpoints(storage, at),
     acquireLease: (scope, waitMs, signal) => acquireLease(deps, scope, waitMs, signal),
     continueLease: (scope, holder) => continueLease(storage, scope, holder),
+    snapshots: () => snapshots(storage),
+    restores: (backupId, max) => restores(storage, backupId, max),
+    // There is nothing beside the documents that would have to be told.
+    noteSnapshot: async () => {},
+    forgetSnapshots: async () => {},
+    noteRestore: async () => {},
   };
 }
 
@@ -73,6 +87,22 @@ async function* listBackups(storage: StorageBackend): AsyncGenerator<string> {
   for (const id of ids.sort(compareKeys)) {
     if (isBackupId(id) && (await holdsBackup(storage, id))) yield id;
   }
+}
+
+async function* snapshots(storage: StorageBackend): AsyncGenerator<CataloguedSnapshot> {
+  for await (const { snapshot_id } of storedSnapshots(storage)) {
+    yield { snapshot_id, summary: undefined };
+  }
+}
+
+/** Restores' ids begin with their time. */
+async function restores(
+  storage: StorageBackend,
+  backupId: string,
+  max: number,
+): Promise<CataloguedRestore[]> {
+  const ids = await newestRestoreIds(storage, backupId, max);
+  return ids.map((restore_id) => ({ restore_id, summary: undefined }));
 }
 
 async function* summaries(storage: StorageBackend): AsyncGenerator<CataloguedBackup> {

@@ -50,7 +50,7 @@ export function runCountOf(manifest: Manifest): number {
 }
 
 /** When the first and the newest run were planned; runs without data count as well. */
-export function plannedBetween(manifest: Manifest): { first: bigint; last: bigint } {
+function plannedBetween(manifest: Manifest): { first: bigint; last: bigint } {
   const times = [
     ...manifest.runs.map((run) => run.planned_at),
     ...lineagesOf(manifest).flatMap(({ state }) => [state.first_planned_at, state.last_planned_at]),

@@ -31,6 +31,9 @@ export interface CatalogTable {
   /** The items of a partition key whose sort key begins so, ascending; as of now, not a while ago. */
   query(pk: string, prefix: string): AsyncIterable<TableItem>;
 
+  /** The last `max` of them, ascending. */
+  newest(pk: string, prefix: string, max: number): Promise<TableItem[]>;
+
   /** Idempotent. */
   delete(keys: readonly TableKey[]): Promise<void>;
 

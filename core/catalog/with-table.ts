@@ -21,7 +21,7 @@ import type { Manifest } from "#core/catalog/manifest.ts";
 import { latestSummary, manifestExists } from "#core/catalog/manifests.ts";
 import { type Checkpoint, checkpoint, type OpenRun } from "#core/catalog/run-state.ts";
 import { type ManifestSummary, manifestSummary } from "#core/catalog/summary.ts";
-import type { CatalogTable, TableItem } from "#core/catalog/table.ts";
+import type { TableItem } from "#core/catalog/table.ts";
 import {
   backupItem,
   backupsPk,
@@ -29,21 +29,28 @@ import {
   checkpointsPk,
   checkpointsPrefix,
   committedRunItem,
+  jsonIn,
   leaseItem,
   manifestItem,
   openRunItem,
+  restoreItem,
+  restoreOrder,
   runKey,
+  snapshotItem,
+  snapshotItemKey,
 } from "#core/catalog/table-items.ts";
+import {
+  manifestVersion,
+  restores,
+  snapshots,
+  type TableLookupDeps,
+} from "#core/catalog/table-lookups.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Clock } from "#core/runtime.ts";
-import type { StorageBackend } from "#core/storage/backend.ts";
 import { checkpointKey, checkpointTopicsFolder } from "#core/storage/checkpoint-keys.ts";
 import { inBackup } from "#core/storage/keys.ts";
 
-export interface TableCatalogDeps {
-  readonly objects: Catalog;
-  readonly storage: StorageBackend;
-  readonly table: CatalogTable;
+export interface TableCatalogDeps extends TableLookupDeps {
   readonly clock: Clock;
 }
 
@@ -51,11 +58,12 @@ export interface TableCatalogDeps {
 const concurrentPuts = 8;
 
 export function withTable(deps: TableCatalogDeps): Catalog {
-  const { objects } = deps;
+  const { objects, table } = deps;
   const index = new TableIndex(deps);
   return {
     ...objects,
     summaries: () => index.summaries(),
+    manifestVersion: (backupId, request) => manifestVersion(deps, backupId, request),
     commitManifest: (manifest) => index.commitManifest(manifest),
     writeOpenRun: (backupId, run) => index.writeOpenRun(backupId, run),
     closeRun: (backupId, runId) => index.closeRun(backupId, runId),
@@ -65,6 +73,15 @@ export function withTable(deps: TableCatalogDeps): Catalog {
       index.noted(scope, await objects.acquireLease(scope, waitMs, signal)),
     continueLease: async (scope, holder) =>
       index.noted(scope, await objects.continueLease(scope, holder)),
+    snapshots: () => snapshots(deps),
+    noteSnapshot: async (summary) => {
+      await table.put(snapshotItem(summary), 0);
+    },
+    forgetSnapshots: (ids) => table.delete(ids.map(snapshotItemKey)),
+    restores: (backupId, max) => restores(deps, backupId, max),
+    noteRestore: async (backupId, summary) => {
+      await table.put(restoreItem(backupId, summary), restoreOrder[summary.status]);
+    },
   };
 }
 
@@ -217,13 +234,5 @@ class TableIndex {
   /** 0 for who holds none: it replaces nothing that a holder wrote. */
   #token(backupId: string): number {
     return this.#leases.get(backupId)?.token ?? 0;
-  }
-}
-
-function jsonIn(value: TableItem[string] | undefined): unknown {
-  try {
-    return JSON.parse(String(value));
-  } catch {
-    return undefined; // As good as none: the bucket is asked.
   }
 }

@@ -1,15 +1,13 @@
 /** What one backup holds: up to when, from which offset to which, with which gaps. */
-import type { Catalog, StoredManifest } from "#core/catalog/catalog.ts";
+import type { Catalog } from "#core/catalog/catalog.ts";
 import type {
   DroppedBatches,
   Gap,
   LineageState,
-  Manifest,
   RunEntry,
   TopicState,
   Totals,
 } from "#core/catalog/manifest.ts";
-import { plannedBetween, runCountOf } from "#core/catalog/summary.ts";
 import { sumOfDropped, sumOfTotals } from "#core/catalog/totals.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Deadline } from "#core/runtime.ts";
@@ -103,48 +101,37 @@ export interface BackupDescription {
   readonly runs: readonly DescribedRun[];
 }
 
-/** Reads one manifest, and run pages only where more runs are asked for than it holds itself. */
+/** Reads at most one manifest, and pages of runs where more are asked for than it holds itself. */
 export async function describeBackup(
   deps: { readonly catalog: Catalog },
   request: DescribeRequest,
   deadline: Deadline,
 ): Promise<BackupDescription> {
-  const { manifest, sha256 } = await manifestToDescribe(deps.catalog, request);
-  const topics = manifest.topics.map(describeTopic);
-  const lineages = topics.flatMap((topic) => topic.partitions.flatMap((p) => p.lineages));
-  const { first, last } = plannedBetween(manifest);
+  const version = await deps.catalog.manifestVersion(request.backup_id, request);
+  deadline.signal.throwIfAborted();
+  if (version === undefined) {
+    const message = `no committed backup has the id "${request.backup_id}"`;
+    throw new BackupError("BackupNotFoundError", message);
+  }
+  const { summary } = version;
+  const topics = version.topics.map(describeTopic);
+  const lineages = version.topics.flatMap((topic) => topic.partitions.flatMap((p) => p.lineages));
   return {
-    backup_id: manifest.backup_id,
-    cluster_id: manifest.cluster_id,
-    generation: manifest.generation,
-    manifest_sha256: sha256,
-    created_at: manifest.created_at,
-    created_by: manifest.created_by,
-    first_planned_at: first,
-    restorable_until: last,
-    totals: describeTotals(
-      sumOfTotals(
-        manifest.topics.flatMap((topic) =>
-          topic.partitions.flatMap((p) => p.lineages.map((lineage) => lineage.totals)),
-        ),
-      ),
-    ),
-    dropped: sumOfDropped(lineages.map((lineage) => lineage.dropped)),
-    gap_count: topics.reduce((sum, topic) => sum + topic.gap_count, 0),
+    backup_id: summary.backup_id,
+    cluster_id: summary.cluster_id,
+    generation: summary.generation,
+    manifest_sha256: version.sha256,
+    created_at: version.created_at,
+    created_by: version.created_by,
+    first_planned_at: summary.first_planned_at,
+    restorable_until: summary.last_planned_at,
+    totals: describeTotals(sumOfTotals(lineages.map(({ totals }) => totals))),
+    dropped: sumOfDropped(lineages.map(({ dropped }) => dropped)),
+    gap_count: summary.gap_count,
     topics,
-    run_count: runCountOf(manifest),
-    runs: await newestRuns(deps.catalog, manifest, request.runs_max, deadline),
+    run_count: summary.run_count,
+    runs: version.runs.map(describeRun),
   };
-}
-
-async function manifestToDescribe(
-  catalog: Catalog,
-  { backup_id, generation }: DescribeRequest,
-): Promise<StoredManifest> {
-  if (generation !== undefined) return catalog.readManifest(backup_id, generation);
-  const stored = await catalog.latestManifest(backup_id);
-  if (stored !== undefined) return stored;
-  throw new BackupError("BackupNotFoundError", `no committed backup has the id "${backup_id}"`);
 }
 
 function describeTopic(topic: TopicState): DescribedTopic {
@@ -213,23 +200,6 @@ function describeTotals(totals: Totals): DescribedTotals {
     stored_bytes,
     ...(stored_bytes > 0 ? { ratio: Math.round((100 * batch_bytes) / stored_bytes) / 100 } : {}),
   };
-}
-
-async function newestRuns(
-  catalog: Catalog,
-  manifest: Manifest,
-  max: number,
-  deadline: Deadline,
-): Promise<DescribedRun[]> {
-  if (max === 0) return [];
-  if (manifest.runs.length >= max) return manifest.runs.slice(-max).map(describeRun);
-  const newest: RunEntry[] = [];
-  for await (const run of catalog.runsOf(manifest)) {
-    deadline.signal.throwIfAborted();
-    newest.push(run);
-    if (newest.length > max) newest.shift();
-  }
-  return newest.map(describeRun);
 }
 
 function describeRun(run: RunEntry): DescribedRun {

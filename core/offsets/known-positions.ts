@@ -7,10 +7,11 @@ import type { Manifest } from "#core/catalog/manifest.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { CommittedOffset, OffsetSnapshot, SnapshotGroup } from "#core/offsets/contract.ts";
-import { damagedSnapshotHint, listSnapshots, readSnapshot } from "#core/offsets/snapshot.ts";
+import { damagedSnapshotHint, readSnapshot } from "#core/offsets/snapshot.ts";
 import { partitionName } from "#core/offsets/topic-partition.ts";
 import type { Clock } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
+import { secondOfSnapshot } from "#core/storage/snapshot-ids.ts";
 
 /** What all groups that were asked for had committed at one moment. */
 export interface KnownPositions {
@@ -40,14 +41,59 @@ interface Reading {
   readonly catalog: Catalog;
 }
 
-/** Every backup run and every snapshot of the backup's cluster but safety ones, newest first. */
-export async function knownMoments(
-  { storage, catalog }: Reading,
+/** Which moments are asked for; all but safety snapshots, unless said. */
+export interface MomentsRequest {
+  /** Inclusive, Unix milliseconds: none that is later. */
+  readonly until?: bigint | undefined;
+  /** Snapshots alone. */
+  readonly without_runs?: boolean;
+}
+
+/**
+ * Every backup run and every snapshot of the backup's cluster but safety ones, newest first.
+ * Snapshots are read only as far as the caller asks for moments, and of those that their ids or the
+ * catalogue's table show to be too late, of another cluster or for safety none is. A damaged one
+ * may be the newest: it is not passed over, and its error says how to get it out of the way.
+ */
+export async function* knownMoments(
+  deps: Reading,
   manifest: Manifest,
+  request: MomentsRequest = {},
+): AsyncGenerator<KnownMoment> {
+  const { until } = request;
+  const isWanted = (time: bigint) => until === undefined || time <= until;
+  const moments = request.without_runs ? [] : await runMoments(deps, manifest, isWanted);
+  const unread = await unreadSnapshots(deps, manifest, isWanted);
+  for (let atOnce = 1; ; atOnce = Math.min(2 * atOnce, readsAtOnceMax)) {
+    const isNewest = ({ read_at }: KnownMoment) => !(unread[0] && unread[0].latest >= read_at);
+    while (moments[0] !== undefined && isNewest(moments[0])) yield moments.shift()!;
+    if (unread.length === 0) return;
+    const known = moments[0]?.read_at ?? -1n;
+    const mayBeNewer = unread.slice(0, atOnce).filter(({ latest }) => latest >= known);
+    unread.splice(0, mayBeNewer.length);
+    const read = await Promise.all(mayBeNewer.map(({ id }) => snapshotMoment(deps, manifest, id)));
+    const found = read.filter((moment) => moment !== undefined);
+    moments.push(...found.filter(({ read_at }) => isWanted(read_at)));
+    moments.sort(newestFirst);
+  }
+}
+
+/** Many safety snapshots may lie before the first that counts: then more are read at a time. */
+const readsAtOnceMax = 16;
+
+function newestFirst(a: { readonly read_at: bigint }, b: { readonly read_at: bigint }): number {
+  return a.read_at > b.read_at ? -1 : a.read_at < b.read_at ? 1 : 0;
+}
+
+async function runMoments(
+  { catalog }: Reading,
+  manifest: Manifest,
+  isWanted: (time: bigint) => boolean,
 ): Promise<KnownMoment[]> {
-  const { backup_id, cluster_id } = manifest;
+  const { backup_id } = manifest;
   const moments: KnownMoment[] = [];
   for await (const { run_id, planned_at, run } of catalog.runsOf(manifest)) {
+    if (!isWanted(planned_at)) continue;
     const read = async () => {
       const { cluster } = await catalog.readRunDocument(backup_id, run);
       const document = await catalog.readClusterDocument(backup_id, cluster);
@@ -62,21 +108,50 @@ export async function knownMoments(
     };
     moments.push({ from: `run ${run_id}`, read_at: planned_at, read });
   }
-  for await (const snapshot of readableSnapshots(storage)) {
-    if (snapshot.cluster_id !== cluster_id || snapshot.safety === true) continue;
-    // All but the id and the time is let go, and read again when it is wanted.
-    const { snapshot_id } = snapshot;
-    const read = async () => ofSnapshot(await readSnapshot(storage, snapshot_id));
-    moments.push({ from: `snapshot ${snapshot_id}`, read_at: timeOf(snapshot), read });
-  }
-  return moments.sort((a, b) => (a.read_at > b.read_at ? -1 : a.read_at < b.read_at ? 1 : 0));
+  return moments.sort(newestFirst);
 }
 
-/** A damaged one may be the newest: it is not passed over, but it need not be in the way. */
-async function* readableSnapshots(storage: StorageBackend): AsyncGenerator<OffsetSnapshot> {
+/** A snapshot that may count, of which no more is known than when it was taken at the latest. */
+interface UnreadSnapshot {
+  readonly id: string;
+  readonly latest: bigint;
+}
+
+/** Later than any time: such a snapshot is read first. */
+const unknownTime = 2n ** 63n - 1n;
+
+/** Latest first. */
+async function unreadSnapshots(
+  { catalog }: Reading,
+  { cluster_id }: Manifest,
+  isWanted: (time: bigint) => boolean,
+): Promise<UnreadSnapshot[]> {
+  const unread: UnreadSnapshot[] = [];
+  for await (const { snapshot_id: id, summary } of catalog.snapshots()) {
+    if (summary === undefined) {
+      const second = secondOfSnapshot(id);
+      if (second !== undefined && !isWanted(second)) continue;
+      unread.push({ id, latest: second === undefined ? unknownTime : second + 999n });
+    } else if (summary.cluster_id === cluster_id && !summary.safety) {
+      const time = timeOf(summary);
+      if (isWanted(time)) unread.push({ id, latest: time });
+    }
+  }
+  return unread.sort((a, b) => (a.latest > b.latest ? -1 : a.latest < b.latest ? 1 : 0));
+}
+
+/** Undefined for a safety snapshot, another cluster's, and one that was removed meanwhile. */
+async function snapshotMoment(
+  { storage }: Reading,
+  { cluster_id }: Manifest,
+  id: string,
+): Promise<KnownMoment | undefined> {
   try {
-    yield* listSnapshots(storage);
+    const snapshot = await readSnapshot(storage, id);
+    if (snapshot.cluster_id !== cluster_id || snapshot.safety === true) return undefined;
+    return momentOf(snapshot);
   } catch (cause) {
+    if (isBackupError(cause, "SnapshotNotFoundError")) return undefined;
     if (!isBackupError(cause, "CorruptManifestError", "UnsupportedFormatVersionError")) throw cause;
     throw new BackupError(cause.name, cause.message, {
       cause,
@@ -100,6 +175,10 @@ export async function momentOfSnapshot(
       { hint: "`kafka-backup offset-rollback list` shows the snapshots of each cluster." },
     );
   }
+  return momentOf(snapshot);
+}
+
+function momentOf(snapshot: OffsetSnapshot): KnownMoment {
   const known = ofSnapshot(snapshot);
   return { from: known.from, read_at: known.read_at, read: async () => known };
 }
@@ -162,7 +241,7 @@ function ofSnapshot(snapshot: OffsetSnapshot): KnownPositions {
   };
 }
 
-function timeOf({ created_at }: OffsetSnapshot): bigint {
+function timeOf({ created_at }: { readonly created_at: string }): bigint {
   return BigInt(Date.parse(created_at));
 }
 

@@ -1,20 +1,13 @@
 /** The snapshots of a location in short; one that cannot be read hides no other. */
+import type { Catalog } from "#core/catalog/catalog.ts";
+import { readAhead } from "#core/catalog/read-ahead.ts";
+import type { SnapshotSummary } from "#core/catalog/snapshot-summary.ts";
 import { type ErrorName, isBackupError } from "#core/errors.ts";
-import { listSnapshotIds, readSnapshot } from "#core/offsets/snapshot.ts";
+import { readSnapshot, snapshotFacts } from "#core/offsets/snapshot.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 
 export type ListedSnapshot =
-  | {
-      readonly status: "sound";
-      readonly snapshot_id: string;
-      readonly description: string;
-      readonly created_at: string;
-      readonly cluster_id: string;
-      readonly all_groups: boolean;
-      readonly group_count: number;
-      readonly position_count: number;
-      readonly unread_group_count: number;
-    }
+  | ({ readonly status: "sound" } & Readonly<Omit<SnapshotSummary, "bytes">>)
   | {
       readonly status: "unreadable";
       readonly snapshot_id: string;
@@ -22,28 +15,36 @@ export type ListedSnapshot =
       readonly message: string;
     };
 
+/** Documents that are read at once, where nobody knows what they say. */
+const concurrentReads = 8;
+
 /** Ascending by id, which is by time. */
-export async function* listedSnapshots(storage: StorageBackend): AsyncIterable<ListedSnapshot> {
-  for await (const id of listSnapshotIds(storage)) {
-    try {
-      const snapshot = await readSnapshot(storage, id);
-      const groups = Object.values(snapshot.consumer_groups);
-      const positions = groups.map(({ partitions }) => Object.keys(partitions).length);
-      yield {
-        status: "sound",
-        snapshot_id: id,
-        description: snapshot.description,
-        created_at: snapshot.created_at,
-        cluster_id: snapshot.cluster_id,
-        all_groups: snapshot.all_groups,
-        group_count: groups.length,
-        position_count: positions.reduce((sum, count) => sum + count, 0),
-        unread_group_count: snapshot.unread_groups.length,
-      };
-    } catch (error) {
-      if (!isBackupError(error, "CorruptManifestError", "UnsupportedFormatVersionError"))
-        throw error;
-      yield { status: "unreadable", snapshot_id: id, error: error.name, message: error.message };
-    }
+export async function* listedSnapshots({
+  storage,
+  catalog,
+}: {
+  readonly storage: StorageBackend;
+  readonly catalog: Pick<Catalog, "snapshots">;
+}): AsyncGenerator<ListedSnapshot> {
+  const limits = { bytesOf: () => 0, bytesMax: 0, countMax: concurrentReads };
+  const reading = readAhead(catalog.snapshots(), limits, async ({ snapshot_id, summary }) => {
+    if (summary === undefined) return readListed(storage, snapshot_id);
+    const { bytes: _, ...facts } = summary;
+    return { status: "sound", ...facts } as const;
+  });
+  for await (const { result } of reading) if (result !== undefined) yield result;
+}
+
+/** Undefined for one that was removed meanwhile. */
+async function readListed(
+  storage: StorageBackend,
+  id: string,
+): Promise<ListedSnapshot | undefined> {
+  try {
+    return { status: "sound", ...snapshotFacts(await readSnapshot(storage, id)) };
+  } catch (error) {
+    if (isBackupError(error, "SnapshotNotFoundError")) return undefined;
+    if (!isBackupError(error, "CorruptManifestError", "UnsupportedFormatVersionError")) throw error;
+    return { status: "unreadable", snapshot_id: id, error: error.name, message: error.message };
   }
 }

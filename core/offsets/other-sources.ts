@@ -8,6 +8,7 @@ import {
   type KnownMoment,
   type KnownPositions,
   knownMoments,
+  type MomentsRequest,
   momentOfCluster,
 } from "#core/offsets/known-positions.ts";
 import { PositionSearch, type WantedPartition } from "#core/offsets/position-search.ts";
@@ -59,8 +60,7 @@ export async function nothingKnown(
   unknown: UnknownPositions,
 ): Promise<BackupError> {
   const { manifest, missing } = unknown;
-  const moments = await knownMoments(deps, manifest);
-  const { choices, names } = await lookInto(deps, unknown, moments);
+  const { choices, names } = await lookInto(deps, unknown);
   const isAsked = deps.cluster?.clusterId === manifest.cluster_id;
   const nowhere = entriesOf(missing).filter((entry) => !names.some(groupMatcher(entry)));
   const pattern = nowhere.find(isGroupGlob);
@@ -93,51 +93,66 @@ interface Looked {
   readonly names: readonly string[];
 }
 
-async function lookInto(
-  { cluster, clock }: OtherSourcesDeps,
-  { manifest, wanted, offset_source, window_end, missing, known_groups }: UnknownPositions,
-  moments: readonly KnownMoment[],
-): Promise<Looked> {
+async function lookInto(deps: OtherSourcesDeps, unknown: UnknownPositions): Promise<Looked> {
+  const { cluster, clock } = deps;
+  const { manifest, wanted, offset_source, window_end, missing, known_groups } = unknown;
   const names = new Set(known_groups);
   const choices: Choice[] = [];
-  const choose = (text: string, of: readonly KnownMoment[]) => {
+  /** Each moment once, with the searches that it may answer. */
+  const asked = new Map<string, { moment: KnownMoment; searches: PositionSearch[] }>();
+  const choose = (text: string, moments: readonly KnownMoment[]) => {
     const search = new PositionSearch(wanted);
     choices.push({ text, search });
-    return { search, of: new Set(of) };
+    for (const moment of moments) ask(moment).push(search);
+    return search;
   };
-  const [newest] = moments;
-  const asked: { search: PositionSearch; of: ReadonlySet<KnownMoment> }[] = [];
-  if (newest !== undefined && offset_source !== "latest") {
-    const text = `latest (${newest.from} of ${timeText(newest.read_at)})`;
-    asked.push(choose(text, moments.slice(0, momentsMax)));
+  const ask = (moment: KnownMoment) => {
+    const entry = asked.get(moment.from) ?? { moment, searches: [] };
+    asked.set(moment.from, entry);
+    return entry.searches;
+  };
+  const newestOf = (request: MomentsRequest) => newest(knownMoments(deps, manifest, request));
+  const latest = await newestOf({});
+  for (const moment of latest) ask(moment);
+  if (latest[0] !== undefined && offset_source !== "latest") {
+    choose(`latest (${latest[0].from} of ${timeText(latest[0].read_at)})`, latest);
   }
   if (window_end !== undefined && offset_source !== "at-window-end") {
-    const inWindow = moments.filter(({ read_at }) => read_at <= window_end);
-    asked.push(choose("at-window-end", inWindow.slice(0, momentsMax)));
+    choose("at-window-end", await newestOf({ until: window_end }));
   }
   if (cluster?.clusterId === manifest.cluster_id && offset_source !== "current") {
     const literal = entriesOf(missing).some(isGroupGlob) ? [] : entriesOf(missing);
     const groups = literal.length > 0 ? literal : undefined;
     const now = momentOfCluster({ cluster, clock }, manifest, groups);
-    const { search } = choose(`current (what cluster ${manifest.cluster_id} has now)`, []);
+    const search = choose(`current (what cluster ${manifest.cluster_id} has now)`, []);
     const known = await now.read();
     for (const group of committedGroups(known)) names.add(group);
     search.look(known);
   }
-  const snapshots = moments.filter(({ from }) => from.startsWith("snapshot "));
-  for (const moment of snapshots.slice(0, momentsMax)) {
+  for (const moment of await newestOf({ without_runs: true })) {
     const source = moment.from.replace(" ", ":");
     if (source === offset_source) continue;
-    asked.push(choose(`${source} of ${timeText(moment.read_at)}`, [moment]));
+    choose(`${source} of ${timeText(moment.read_at)}`, [moment]);
   }
-  const looked = new Set([...moments.slice(0, momentsMax), ...asked.flatMap(({ of }) => [...of])]);
-  for (const moment of moments) {
-    if (!looked.has(moment)) continue;
+  for (const { moment, searches } of [...asked.values()].sort(newestFirst)) {
     const known = await moment.read();
     for (const group of [...known.groups.keys(), ...known.unread.keys()]) names.add(group);
-    for (const { search, of } of asked) if (of.has(moment)) search.look(known);
+    for (const search of searches) search.look(known);
   }
   return { choices, names: [...names] };
+}
+
+function newestFirst(
+  { moment: a }: { readonly moment: KnownMoment },
+  { moment: b }: { readonly moment: KnownMoment },
+): number {
+  return a.read_at > b.read_at ? -1 : a.read_at < b.read_at ? 1 : 0;
+}
+
+async function newest(moments: AsyncIterable<KnownMoment>): Promise<KnownMoment[]> {
+  const found: KnownMoment[] = [];
+  for await (const moment of moments) if (found.push(moment) === momentsMax) break;
+  return found;
 }
 
 /** A cluster that is asked by name answers for groups that do not exist, too. */

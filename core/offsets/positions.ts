@@ -73,9 +73,11 @@ export async function readPositions(
     request.offset_source ?? (window_end === undefined ? "latest" : "at-window-end");
   const wanted = request.partitions.map((at) => wantedOf(manifest, at));
   const search = new PositionSearch(wanted, topicsAround(manifest, request));
-  for (const moment of await momentsOf(deps, manifest, request, offset_source)) {
-    if (search.isOver) break;
-    search.look(await moment.read());
+  if (!search.isOver) {
+    for await (const moment of await momentsOf(deps, manifest, request, offset_source)) {
+      search.look(await moment.read());
+      if (search.isOver) break;
+    }
   }
   const refusal = (missing: GroupSelection) => {
     const known_groups = search.groups;
@@ -134,7 +136,7 @@ async function momentsOf(
   manifest: Manifest,
   { groups, window_end }: PositionsRequest,
   source: OffsetSource,
-): Promise<KnownMoment[]> {
+): Promise<AsyncIterable<KnownMoment> | KnownMoment[]> {
   switch (source) {
     case "current": {
       const { cluster, clock } = deps;
@@ -145,8 +147,7 @@ async function momentsOf(
       return knownMoments(deps, manifest);
     case "at-window-end": {
       if (window_end === undefined) throw needsWindow();
-      const moments = await knownMoments(deps, manifest);
-      return moments.filter(({ read_at }) => read_at <= window_end);
+      return knownMoments(deps, manifest, { until: window_end });
     }
     default: {
       const snapshotId = source.slice("snapshot:".length);

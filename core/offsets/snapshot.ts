@@ -1,4 +1,5 @@
 /** Snapshots of committed offsets: `snapshots/{snapshot_id}.json`, written once. */
+import type { Catalog } from "#core/catalog/catalog.ts";
 import {
   checkedName,
   checkSame,
@@ -7,6 +8,8 @@ import {
   parseDocument,
 } from "#core/catalog/documents.ts";
 import { formatVersion } from "#core/catalog/manifest.ts";
+import type { SnapshotSummary } from "#core/catalog/snapshot-summary.ts";
+import { storedSnapshots } from "#core/catalog/stored-ids.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster, CommittedOffsets, GroupDescription } from "#core/kafka/cluster.ts";
 import {
@@ -17,14 +20,16 @@ import {
 } from "#core/offsets/contract.ts";
 import { isGroupGlob, selectGroups } from "#core/offsets/select-groups.ts";
 import { byPlace, partitionName, partitionNamed } from "#core/offsets/topic-partition.ts";
-import { newRunId } from "#core/run-id.ts";
 import type { Clock, Logger, NewId } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { snapshotKey, snapshotsFolder } from "#core/storage/keys.ts";
+import { snapshotKey } from "#core/storage/keys.ts";
+import { newSnapshotId, secondOfSnapshot } from "#core/storage/snapshot-ids.ts";
 import { writeOnce } from "#core/storage/write-once.ts";
 
 export interface SnapshotDeps {
   readonly storage: StorageBackend;
+  /** Told of each snapshot that was stored, where there is one. */
+  readonly catalog?: Pick<Catalog, "noteSnapshot">;
   readonly cluster: Cluster;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -115,7 +120,7 @@ async function storeSnapshot(
   }
   const topics = new Set(committed.groups.flatMap(({ offsets }) => offsets.map((at) => at.topic)));
   const snapshot: OffsetSnapshot = {
-    snapshot_id: `snapshot-${newRunId(readAtMs, deps.newId())}`,
+    snapshot_id: newSnapshotId(readAtMs, deps.newId()),
     description,
     created_at: new Date(readAtMs).toISOString(),
     consumer_groups: Object.fromEntries(groups),
@@ -127,7 +132,9 @@ async function storeSnapshot(
     topics: await topicIds(cluster, [...topics]),
     unread_groups: failed.map(({ group, reason }) => ({ group, reason })),
   };
-  await writeOnce(storage, snapshotKey(snapshot.snapshot_id), documentBytes(snapshot));
+  const body = documentBytes(snapshot);
+  await writeOnce(storage, snapshotKey(snapshot.snapshot_id), body);
+  await deps.catalog?.noteSnapshot({ ...snapshotFacts(snapshot), bytes: body.length });
   return snapshot;
 }
 
@@ -169,17 +176,26 @@ async function topicIds(
   return Object.fromEntries(found.map(({ name, topicId }) => [name, { topic_id: topicId }]));
 }
 
-/** Ids of all snapshots, ascending, which is by time. */
-export async function* listSnapshotIds(storage: StorageBackend): AsyncIterable<string> {
-  for await (const { key } of storage.list(snapshotsFolder)) {
-    const [, id] = /^snapshots\/([A-Za-z0-9_-][A-Za-z0-9._-]*)\.json$/.exec(key) ?? [];
-    if (id !== undefined) yield id;
-  }
+/** What a list of snapshots says of one. */
+export function snapshotFacts(snapshot: OffsetSnapshot): Omit<SnapshotSummary, "bytes"> {
+  const groups = Object.values(snapshot.consumer_groups);
+  const positions = groups.map(({ partitions }) => Object.keys(partitions).length);
+  return {
+    snapshot_id: snapshot.snapshot_id,
+    description: snapshot.description,
+    created_at: snapshot.created_at,
+    cluster_id: snapshot.cluster_id,
+    all_groups: snapshot.all_groups,
+    safety: snapshot.safety === true,
+    group_count: groups.length,
+    position_count: positions.reduce((sum, count) => sum + count, 0),
+    unread_group_count: snapshot.unread_groups.length,
+  };
 }
 
-/** All snapshots, ascending by id. Throws for one that is damaged, as `readSnapshot` does. */
-export async function* listSnapshots(storage: StorageBackend): AsyncIterable<OffsetSnapshot> {
-  for await (const id of listSnapshotIds(storage)) yield await readSnapshot(storage, id);
+/** Ids of all snapshots, ascending, which is by time. */
+export async function* listSnapshotIds(storage: StorageBackend): AsyncIterable<string> {
+  for await (const { snapshot_id } of storedSnapshots(storage)) yield snapshot_id;
 }
 
 /** Throws SnapshotNotFoundError, CorruptManifestError, UnsupportedFormatVersionError. */
@@ -205,6 +221,7 @@ function parseSnapshot(snapshotId: string, bytes: Buffer): OffsetSnapshot {
   const key = snapshotKey(snapshotId);
   const snapshot = parseDocument(key, bytes, offsetSnapshot);
   checkSame(key, "snapshot_id", snapshot.snapshot_id, snapshotId);
+  checkTime(key, snapshot);
   for (const [group, { partitions }] of Object.entries(snapshot.consumer_groups)) {
     for (const [name, { offset }] of Object.entries(partitions)) {
       const field = `consumer_groups.${group}.partitions.${name}`;
@@ -213,6 +230,15 @@ function parseSnapshot(snapshotId: string, bytes: Buffer): OffsetSnapshot {
     }
   }
   return snapshot;
+}
+
+/** By their ids snapshots are passed over unread: none may be of another time than it says. */
+function checkTime(key: string, { snapshot_id, created_at }: OffsetSnapshot): void {
+  const second = secondOfSnapshot(snapshot_id);
+  if (second === undefined) return;
+  const ms = BigInt(Date.parse(created_at)) - second;
+  if (ms >= 0n && ms < 1000n) return;
+  throw corrupt(key, `created_at: is ${created_at}, but its id says another second`);
 }
 
 async function bytesOf(storage: StorageBackend, snapshotId: string): Promise<Buffer> {
@@ -225,9 +251,14 @@ async function bytesOf(storage: StorageBackend, snapshotId: string): Promise<Buf
 }
 
 /** Also of one that cannot be read. Throws SnapshotNotFoundError. */
-export async function deleteSnapshot(storage: StorageBackend, snapshotId: string): Promise<void> {
+export async function deleteSnapshot(
+  storage: StorageBackend,
+  snapshotId: string,
+  catalog?: Pick<Catalog, "forgetSnapshots">,
+): Promise<void> {
   const key = snapshotKey(snapshotId);
   if ((await storage.head(key)) === undefined) throw snapshotNotFound(storage, snapshotId);
+  await catalog?.forgetSnapshots([snapshotId]);
   await storage.delete([key]);
 }
 

@@ -1,7 +1,7 @@
 /** The sub-commands that check whether a rollback is possible, and do it. */
 import { type Command, Option } from "commander";
-import { type CommandContext, pathHelp, withExamples } from "#cli/command.ts";
-import { openPath, snapshotIdHelp } from "#cli/commands/offset-rollback/snapshots.ts";
+import { type CommandContext, pathHelp, tableHelp, withExamples } from "#cli/command.ts";
+import { openPath, openPlace, snapshotIdHelp } from "#cli/commands/offset-rollback/snapshots.ts";
 import {
   type ConnectionOptions,
   connectByOptions,
@@ -48,6 +48,7 @@ export function configureVerify(parent: Command, context: CommandContext): void 
 }
 
 interface RollbackOptions extends VerifyOptions {
+  readonly table?: string;
   readonly groups?: readonly string[];
   readonly verify: "true" | "false";
   readonly force?: boolean;
@@ -65,7 +66,8 @@ export function configureRollback(parent: Command, context: CommandContext): voi
         .choices(["true", "false"])
         .default("true"),
     )
-    .option("--force", "take the nearer end of the log for a position outside it");
+    .option("--force", "take the nearer end of the log for a position outside it")
+    .option("--table <name>", tableHelp);
   withConnectionOptions(command);
   withExamples(command, [
     [
@@ -82,7 +84,7 @@ export function configureRollback(parent: Command, context: CommandContext): voi
   );
   context.action(command, async (session, options: RollbackOptions) => {
     const { rollbackOffsets } = await import("#core/offsets/rollback.ts");
-    const storage = await openPath(session, options.path);
+    const place = await openPlace(session, options);
     const cluster = await connectByOptions(session, options);
     const { clock, logger, newId, deadline } = session;
     const request = {
@@ -91,7 +93,7 @@ export function configureRollback(parent: Command, context: CommandContext): voi
       clamp: options.force === true,
       verify: options.verify === "true",
     };
-    const deps = { storage, cluster, clock, logger, newId };
+    const deps = { ...place, cluster, clock, logger, newId };
     const result = await rollbackOffsets(deps, request, deadline);
     await session.write(result, () => rollbackText(session.io, result));
     if (result.status === "done") return exitCodes.done;

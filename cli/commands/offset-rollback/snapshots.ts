@@ -1,15 +1,16 @@
 /** The sub-commands that take, show, compare and remove snapshots. */
 import { type Command, Option } from "commander";
-import { type CommandContext, pathHelp, withExamples } from "#cli/command.ts";
+import { type CommandContext, pathHelp, tableHelp, withExamples } from "#cli/command.ts";
 import {
   type ConnectionOptions,
   connectByOptions,
   withConnectionOptions,
 } from "#cli/connection-options.ts";
 import { nameList } from "#cli/option-values.ts";
-import { openStorageAt } from "#cli/runtime.ts";
+import { openCatalogOn, openStorageAt, tableNamed } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
 import { diffText, listText, snapshotText } from "#cli/snapshot-text.ts";
+import type { Catalog } from "#core/catalog/catalog.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
 import type { GroupSelection } from "#core/offsets/contract.ts";
 import type { ListedSnapshot } from "#core/offsets/list-snapshots.ts";
@@ -18,8 +19,7 @@ import { parseLocation } from "#core/storage/location.ts";
 
 export const snapshotIdHelp = "the snapshot, as list shows it";
 
-interface SnapshotOptions extends ConnectionOptions {
-  readonly path: string;
+interface SnapshotOptions extends ConnectionOptions, PlaceOptions {
   readonly groups?: readonly string[];
   readonly allGroups?: boolean;
   readonly description: string;
@@ -27,6 +27,20 @@ interface SnapshotOptions extends ConnectionOptions {
 
 export function openPath(session: Session, path: string): Promise<StorageBackend> {
   return openStorageAt(session, parseLocation(path));
+}
+
+export interface PlaceOptions {
+  readonly path: string;
+  readonly table?: string;
+}
+
+/** The storage, and the catalogue that is told of snapshots. */
+export async function openPlace(
+  session: Session,
+  { path, table }: PlaceOptions,
+): Promise<{ storage: StorageBackend; catalog: Catalog }> {
+  const storage = await openPath(session, path);
+  return { storage, catalog: await openCatalogOn(session, storage, tableNamed(table)) };
 }
 
 export function configureSnapshot(parent: Command, context: CommandContext): void {
@@ -40,7 +54,8 @@ export function configureSnapshot(parent: Command, context: CommandContext): voi
       nameList,
     )
     .addOption(new Option("--all-groups", "every group of the cluster").conflicts("groups"))
-    .option("--description <text>", "why it was taken, for whoever reads the list", "");
+    .option("--description <text>", "why it was taken, for whoever reads the list", "")
+    .option("--table <name>", tableHelp);
   withConnectionOptions(command);
   withExamples(command, [
     [
@@ -60,10 +75,10 @@ export function configureSnapshot(parent: Command, context: CommandContext): voi
   context.action(command, async (session, options: SnapshotOptions) => {
     const groups = selectionOf(options);
     const { takeSnapshot } = await import("#core/offsets/snapshot.ts");
-    const storage = await openPath(session, options.path);
+    const place = await openPlace(session, options);
     const cluster = await connectByOptions(session, options);
     const { clock, logger, newId } = session;
-    const deps = { storage, cluster, clock, logger, newId };
+    const deps = { ...place, cluster, clock, logger, newId };
     const snapshot = await takeSnapshot(deps, { groups, description: options.description });
     if (!snapshot.groups_complete) {
       logger.warn("groups may be missing: the credentials lack Describe on the cluster");
@@ -85,14 +100,16 @@ export function configureList(parent: Command, context: CommandContext): void {
   const command = parent
     .command("list")
     .description("lists the snapshots of a folder or bucket, the newest last")
-    .requiredOption("--path <location>", pathHelp);
+    .requiredOption("--path <location>", pathHelp)
+    .option("--table <name>", tableHelp);
   withExamples(command, [["kafka-backup offset-rollback list --path /backups", "what was kept"]]);
   command.addHelpText("after", "\nExits 13 where a snapshot cannot be read.");
-  context.action(command, async (session, options: { path: string }) => {
+  context.action(command, async (session, options: PlaceOptions) => {
     const { listedSnapshots } = await import("#core/offsets/list-snapshots.ts");
-    const storage = await openPath(session, options.path);
+    const place = await openPlace(session, options);
+    const { storage } = place;
     const snapshots: ListedSnapshot[] = [];
-    for await (const snapshot of listedSnapshots(storage)) snapshots.push(snapshot);
+    for await (const snapshot of listedSnapshots(place)) snapshots.push(snapshot);
     await session.write(snapshots, () => listText(session.io, storage.url, snapshots));
     const isDamaged = snapshots.some(({ status }) => status === "unreadable");
     return isDamaged ? exitCodes.damaged : exitCodes.done;
@@ -145,17 +162,18 @@ export function configureDelete(parent: Command, context: CommandContext): void 
     .command("delete")
     .description("removes a snapshot for good; changes nothing in Kafka")
     .requiredOption("--path <location>", pathHelp)
-    .requiredOption("--snapshot-id <id>", snapshotIdHelp);
+    .requiredOption("--snapshot-id <id>", snapshotIdHelp)
+    .option("--table <name>", tableHelp);
   withExamples(command, [
     [
       "kafka-backup offset-rollback delete --path /backups --snapshot-id ID",
       "when it is not needed",
     ],
   ]);
-  context.action(command, async (session, options: { path: string; snapshotId: string }) => {
+  context.action(command, async (session, options: PlaceOptions & { snapshotId: string }) => {
     const { deleteSnapshot } = await import("#core/offsets/snapshot.ts");
-    const storage = await openPath(session, options.path);
-    await deleteSnapshot(storage, options.snapshotId);
+    const { storage, catalog } = await openPlace(session, options);
+    await deleteSnapshot(storage, options.snapshotId, catalog);
     const result = { status: "deleted", snapshot_id: options.snapshotId };
     await session.write(result, () => `deleted ${options.snapshotId}`);
     return exitCodes.done;

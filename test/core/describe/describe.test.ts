@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { versionOf } from "#core/catalog/manifest-version.ts";
 import { type DescribeRequest, describeBackup, restorableRanges } from "#core/describe/describe.ts";
 import { deadlineAt } from "#core/runtime.ts";
 import { systemClock } from "#core/system.ts";
@@ -90,7 +91,10 @@ test("a partition that was never read to its planned end promises no time", asyn
     partitions: [{ segments: [syntheticBatches(0n, 1)] }],
   });
   manifest.topics[0]!.partitions[0]!.lineages[0]!.last_planned_at = -1n;
-  const catalog = { ...backup.catalog, latestManifest: async () => ({ manifest, sha256: "" }) };
+  const catalog = {
+    ...backup.catalog,
+    manifestVersion: async () => versionOf({ manifest, sha256: "" }, manifest.runs),
+  };
   const { topics, restorable_until } = await describeIt({ ...backup, catalog });
   expect(topics[0]).not.toHaveProperty("restorable_until");
   expect(topics[0]!.partitions[0]!.lineages[0]).not.toHaveProperty("restorable_until");

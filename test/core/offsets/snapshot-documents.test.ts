@@ -1,14 +1,11 @@
 /** Stored snapshots: what is believed, what is refused, and what is read for ever. */
 import { expect, test } from "vitest";
 import { toPrettyJson } from "#core/json.ts";
-import {
-  deleteSnapshot,
-  listSnapshotIds,
-  listSnapshots,
-  readSnapshot,
-} from "#core/offsets/snapshot.ts";
+import { listedSnapshots } from "#core/offsets/list-snapshots.ts";
+import { deleteSnapshot, listSnapshotIds, readSnapshot } from "#core/offsets/snapshot.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
 import { openMemory } from "#core/storage/memory.ts";
+import { catalogOn } from "#test/support/catalog-on.ts";
 import { collect } from "#test/support/collect.ts";
 
 const golden = "snapshot-20261121T071652Z-bb22fc2b";
@@ -89,6 +86,19 @@ test.each([
   });
 });
 
+test.each(["2025-01-15T10:29:59.999Z", "2025-01-15T10:30:01Z"])(
+  "a snapshot whose id begins with another second than %s is refused as damaged",
+  async (created_at) => {
+    const id = "snapshot-20250115T103000Z-0a1b2c3d";
+    const right = await stored(id, { created_at: "2025-01-15T10:30:00.999Z" });
+    expect(await readSnapshot(right, id)).toMatchObject({ snapshot_id: id });
+    await expect(readSnapshot(await stored(id, { created_at }), id)).rejects.toMatchObject({
+      name: "CorruptManifestError",
+      message: expect.stringContaining("its id says another second"),
+    });
+  },
+);
+
 test("I3: a snapshot of a newer format is refused by name, one with unknown fields is read", async () => {
   const newer = await stored("a", { format_version: 2 });
   await expect(readSnapshot(newer, "a")).rejects.toMatchObject({
@@ -113,15 +123,15 @@ test("snapshots are listed in the order of time, and what else lies there is pas
   const storage = await stored("snapshot-20250115T103000Z-ffffffff", {});
   const later = "snapshot-20250115T103001Z-00000000";
   const body = (await storage.get("snapshots/snapshot-20250115T103000Z-ffffffff.json")).toString();
-  await storage.put(
-    `snapshots/${later}.json`,
-    Buffer.from(body.replace("snapshot-20250115T103000Z-ffffffff", later)),
-  );
+  const laterBody = body
+    .replace("snapshot-20250115T103000Z-ffffffff", later)
+    .replace("10:30:00Z", "10:30:01.999Z");
+  await storage.put(`snapshots/${later}.json`, Buffer.from(laterBody));
   await storage.put("snapshots/notes.txt", Buffer.from("mine"));
   await storage.put("snapshots/folder/a.json", Buffer.from("mine"));
   const ids = ["snapshot-20250115T103000Z-ffffffff", later];
   expect(await collect(listSnapshotIds(storage))).toEqual(ids);
-  const read = await collect(listSnapshots(storage));
+  const read = await collect(listedSnapshots({ storage, catalog: catalogOn(storage) }));
   expect(read.map(({ snapshot_id }) => snapshot_id)).toEqual(ids);
   await deleteSnapshot(storage, later);
   expect(await collect(listSnapshotIds(storage))).toEqual(ids.slice(0, 1));
