@@ -36,20 +36,23 @@ function numberedRecord(number: number, valueBytes: number): NewRecord {
   };
 }
 
+/** A broker takes a moment to hear that it leads a topic that was just created: 20 s at most. */
+const retryPauseMs = 20;
+const attemptsMax = 1_000;
+
 /** Appends one batch and returns its base offset. */
 export async function append(
   cluster: Cluster,
   at: { readonly topic: string; readonly partition: number },
   batch: Buffer,
 ): Promise<bigint> {
-  for (let attempt = 0; ; attempt++) {
+  for (let attempt = 1; ; attempt++) {
     const { error, baseOffset } = await cluster.produce({ ...at, batch, timeoutMs: 10_000 });
     if (error === "NONE") return baseOffset;
-    // A broker takes a moment to hear that it leads a topic that was just created.
-    if (error !== "NOT_LEADER_OR_FOLLOWER" || attempt === 50) {
+    if (error !== "NOT_LEADER_OR_FOLLOWER" || attempt === attemptsMax) {
       throw new Error(`${at.topic}-${at.partition}: ${error}`);
     }
-    await sleep(20);
+    await sleep(retryPauseMs);
   }
 }
 

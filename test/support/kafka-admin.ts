@@ -1,8 +1,11 @@
 /** What an operator or another client does to a cluster while a backup goes on. */
 
 import { type Admin, Kafka, logLevel, type Producer } from "kafkajs";
-import { vi } from "vitest";
+import { expect, vi } from "vitest";
 import { kafkaForTests } from "#test/support/kafka.ts";
+
+/** What takes milliseconds on a machine with nothing else to do. */
+const soon = { timeout: 30_000, interval: 20 };
 
 export class KafkaAdmin {
   readonly #kafka: Kafka;
@@ -31,13 +34,19 @@ export class KafkaAdmin {
     await this.#admin.deleteTopicRecords({ topic, partitions });
   }
 
+  /** Waits until the broker has heard of it: the controller answers before. */
   async deleteTopic(topic: string): Promise<void> {
     await this.#admin.deleteTopics({ topics: [topic] });
+    await vi.waitFor(async () => expect(await this.#admin.listTopics()).not.toContain(topic), soon);
   }
 
-  /** Up to `count` partitions in all. */
+  /** Up to `count` partitions in all, and until the broker has heard of them. */
   async addPartitions(topic: string, count: number): Promise<void> {
     await this.#admin.createPartitions({ topicPartitions: [{ topic, count }] });
+    await vi.waitFor(async () => {
+      const { topics } = await this.#admin.fetchTopicMetadata({ topics: [topic] });
+      expect(topics[0]?.partitions).toHaveLength(count);
+    }, soon);
   }
 
   /** Commits an offset of partition 0 for a group without members, as Kafka's own tools do. */
@@ -50,7 +59,7 @@ export class KafkaAdmin {
       const coordinator = await cluster.findGroupCoordinator({ groupId });
       await coordinator.offsetCommit({ groupId, groupGenerationId: -1, memberId: "", topics });
     };
-    await vi.waitFor(commit, { timeout: 20_000, interval: 250 });
+    await vi.waitFor(commit, soon);
   }
 
   async transactionalProducer(transactionalId: string): Promise<Producer> {

@@ -1,5 +1,5 @@
 /** A Kafka of its own whose authorizer lets one user do only what is granted. */
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
 import { type LocalKafka, startKafka } from "#local/kafka.ts";
@@ -15,7 +15,10 @@ export interface KafkaWithAcls extends Pick<LocalKafka, "bootstrapServers" | "cl
   readonly limited: Cluster;
   /** How `limited` connects: the keys of a configuration's `source` or `target`. */
   readonly limitedConnection: ClusterConfig;
-  /** Grants by Kafka's own tool: `grant(["--topic", name], "Read", "Describe")`. */
+  /**
+   * Grants by Kafka's own tool, `grant(["--topic", name], "Read", "Describe")`, and waits until
+   * the broker has heard of it: the controller answers before.
+   */
   grant(resource: readonly string[], ...operations: string[]): Promise<void>;
   stop(): Promise<void>;
 }
@@ -57,10 +60,22 @@ export async function startKafkaWithAcls(): Promise<KafkaWithAcls> {
         ...operations.flatMap((operation) => ["--operation", operation]),
       ]);
       expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+      const granted = async () => {
+        const bindings = (await admin.describeAcls())!.filter((binding) => isOf(resource, binding));
+        const known = bindings.map(({ operation }) => operation!.replaceAll("_", "").toLowerCase());
+        expect(known).toEqual(expect.arrayContaining(operations.map((one) => one.toLowerCase())));
+      };
+      await vi.waitFor(granted, { timeout: 30_000, interval: 20 });
     },
     async stop() {
       await Promise.all([admin.disconnect(), limited.disconnect()]);
       await kafka.stop();
     },
   };
+}
+
+/** `--cluster` has no name. */
+function isOf([type, name]: readonly string[], binding: Record<string, string>): boolean {
+  if (binding.resource_type !== type!.slice("--".length).toUpperCase()) return false;
+  return name === undefined || binding.resource_name === name;
 }

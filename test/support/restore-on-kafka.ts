@@ -6,6 +6,7 @@ import { settingsOf } from "#core/kafka/settings-of.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { silentLogger } from "#core/runtime.ts";
 import { systemClock } from "#core/system.ts";
+import { append } from "#test/support/append.ts";
 import {
   type SyntheticBackup,
   type SyntheticRecord,
@@ -41,10 +42,5 @@ export async function ownSettings(
 /** Sends one record of now, as somebody else's producer would. */
 export async function sendOne(cluster: Cluster, topic: string): Promise<void> {
   const batch = syntheticBatch(0n, [{ value: "x", timestamp: BigInt(Date.now()) }]);
-  for (;;) {
-    const { error } = await cluster.produce({ topic, partition: 0, batch, timeoutMs: 10_000 });
-    if (error === "NONE") return;
-    // A leader is known shortly before it leads.
-    if (error !== "NOT_LEADER_OR_FOLLOWER") throw new Error(error);
-  }
+  await append(cluster, { topic, partition: 0 }, batch);
 }
