@@ -1,12 +1,18 @@
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Properties;
 import java.util.Random;
 import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ListOffsetsOptions;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.IsolationLevel;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
@@ -16,11 +22,14 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  *
  *   MakeTraffic BOOTSTRAP SCENARIO:TOPIC...
  *
- * The pseudo-random generator has a fixed seed: the same call makes the same records.
+ * The pseudo-random generator has a fixed seed: the same call makes the same records. Nothing
+ * lingers for a time, which a busy machine would stretch: a batch ends when it is full or flushed.
  */
 public class MakeTraffic {
   private static final byte[] MARKER_LIKE_KEY = {0, 0, 0, 0};
   private static final byte[] NONE = {};
+  /** Longer than any scenario takes. */
+  private static final int UNTIL_FULL = 60_000;
   private static String bootstrap;
 
   public static void main(String[] args) throws Exception {
@@ -47,7 +56,7 @@ public class MakeTraffic {
     properties.put("bootstrap.servers", bootstrap);
     properties.put("key.serializer", ByteArraySerializer.class.getName());
     properties.put("value.serializer", ByteArraySerializer.class.getName());
-    properties.put("linger.ms", 20);
+    properties.put("linger.ms", UNTIL_FULL);
     properties.put("max.request.size", 20_000_000);
     for (int i = 0; i < settings.length; i += 2) properties.put(settings[i], settings[i + 1]);
     return new KafkaProducer<>(properties);
@@ -100,7 +109,7 @@ public class MakeTraffic {
   private static void transactions(String topic) throws Exception {
     try (var one = producer("transactional.id", topic + "-1", "batch.size", 4_000);
         var two = producer("transactional.id", topic + "-2", "batch.size", 4_000);
-        var plain = producer()) {
+        var plain = producer("linger.ms", 0)) {
       one.initTransactions();
       two.initTransactions();
       // It begins with an aborted transaction, and one producer aborts twice within one fetch.
@@ -120,6 +129,7 @@ public class MakeTraffic {
           two.flush();
         }
       }
+      two.flush();
       two.abortTransaction();
       one.commitTransaction();
       // Larger than one fetch of a megabyte, so that fetches start inside it.
@@ -127,10 +137,27 @@ public class MakeTraffic {
       for (int i = 0; i < 3_000; i++) {
         two.send(record(topic, 0, null, MARKER_LIKE_KEY, new byte[1_000]));
       }
+      two.flush();
       two.abortTransaction();
       transaction(two, topic, "after", 10, true);
       transaction(one, topic, "aborted at the end", 10, false);
     }
+    awaitMarkers(new TopicPartition(topic, 0));
+  }
+
+  /** A coordinator answers the end of a transaction before its marker is in the log. */
+  private static void awaitMarkers(TopicPartition partition) throws Exception {
+    try (var admin = Admin.create(Map.<String, Object>of("bootstrap.servers", bootstrap))) {
+      while (end(admin, partition, IsolationLevel.READ_COMMITTED)
+          < end(admin, partition, IsolationLevel.READ_UNCOMMITTED)) Thread.sleep(20);
+    }
+  }
+
+  private static long end(Admin admin, TopicPartition partition, IsolationLevel isolation)
+      throws Exception {
+    var asked = Map.of(partition, OffsetSpec.latest());
+    var answer = admin.listOffsets(asked, new ListOffsetsOptions(isolation));
+    return answer.partitionResult(partition).get().offset();
   }
 
   private static void transaction(
@@ -176,7 +203,7 @@ public class MakeTraffic {
   private static void times(String topic) throws Exception {
     Random random = new Random(13);
     List<Future<RecordMetadata>> sent = new ArrayList<>();
-    try (var producer = producer("batch.size", 64_000, "compression.type", "lz4")) {
+    try (var producer = producer("batch.size", 16_000, "compression.type", "lz4")) {
       for (int i = 0; i < 4_000; i++) {
         long time = 1_700_000_000_000L + i * 10L + random.nextInt(400) - 200;
         sent.add(producer.send(record(topic, 0, time, utf8("k" + i), utf8("value " + i))));
@@ -188,7 +215,7 @@ public class MakeTraffic {
   /** Records of some megabytes. */
   private static void large(String topic) throws Exception {
     Random random = new Random(17);
-    try (var producer = producer("buffer.memory", 64_000_000)) {
+    try (var producer = producer("buffer.memory", 64_000_000, "linger.ms", 0)) {
       for (int size : new int[] {1, 5_000_000, 300, 9_000_000, 1_048_000}) {
         byte[] value = new byte[size];
         random.nextBytes(value);

@@ -23,6 +23,8 @@ public class OpenTransaction {
             admin.alterConsumerGroupOffsets(args[2], Map.of(partition, new OffsetAndMetadata(2, "note")))
                 .all().get();
             properties.put("transactional.id", args[1]);
+            // The broker's own maximum, 15 minutes: it is still open when the tests look.
+            properties.put("transaction.timeout.ms", 900_000);
             var producer = new KafkaProducer<>(properties, new StringSerializer(), new StringSerializer());
             producer.initTransactions();
             producer.beginTransaction();
