@@ -1,5 +1,5 @@
 /** The broker's own log files, for damage that no client can do. */
-import { open, readFile } from "node:fs/promises";
+import { open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { batchSizeAt, readBatchHeader } from "#core/kafka/record-batch.ts";
 import { kafkaForTests } from "#test/support/kafka.ts";
@@ -29,4 +29,22 @@ export async function flipByteOnDisk(batch: BatchInFile, offsetInBatch: number):
   byte[0]! ^= 1;
   await file.write(byte, 0, 1, at);
   await file.close();
+}
+
+/**
+ * How far the broker's cleaner has compacted partition 0, and how far it may: it leaves the active
+ * segment alone. Both are exclusive ends; a partition that it has not seen yet is cleaned up to 0.
+ */
+export async function compactionOf(topic: string): Promise<{ cleaned: bigint; cleanable: bigint }> {
+  const { dataDir } = kafkaForTests();
+  // A version, a count, and a line `TOPIC PARTITION OFFSET` for each partition.
+  const checkpoint = await readFile(join(dataDir, "cleaner-offset-checkpoint"), "utf8");
+  const [, , ...lines] = checkpoint.split("\n");
+  const line = lines.find((candidate) => candidate.startsWith(`${topic} 0 `));
+  const logs = (await readdir(join(dataDir, `${topic}-0`))).filter((name) => name.endsWith(".log"));
+  const active = logs.toSorted().at(-1)!;
+  return {
+    cleaned: BigInt(line?.split(" ")[2] ?? 0),
+    cleanable: BigInt(active.slice(0, -".log".length)),
+  };
 }
