@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-const settings = { testTimeout: 20_000, hookTimeout: 120_000, allowOnly: false };
+/** Against what hangs, not against what is slow: a busy machine takes several times as long. */
+const settings = { testTimeout: 60_000, hookTimeout: 240_000, allowOnly: false };
 
 /** Run against the shared services that test/support/global-setup.ts starts. */
 const withServices = [
@@ -29,7 +30,7 @@ export default defineConfig({
           name: "services",
           include: withServices,
           globalSetup: ["test/support/global-setup.ts"],
-          testTimeout: 60_000,
+          testTimeout: 120_000,
         },
       },
     ],
