@@ -5,7 +5,10 @@ import { leaseContract } from "#test/contract/catalog/lease.ts";
 import { manifestContract } from "#test/contract/catalog/manifests.ts";
 import { openRunContract } from "#test/contract/catalog/open-runs.ts";
 import type { OpenedCatalog } from "#test/contract/catalog/opened.ts";
+import { restoreContract } from "#test/contract/catalog/restores.ts";
 import { runContract } from "#test/contract/catalog/run-documents.ts";
+import { snapshotContract } from "#test/contract/catalog/snapshots.ts";
+import { versionContract } from "#test/contract/catalog/versions.ts";
 
 /** `open` gives another process's view of the same, initially empty, place each time. */
 export function catalogContract(name: string, open: () => Promise<OpenedCatalog>): void {
@@ -21,5 +24,8 @@ export function catalogContract(name: string, open: () => Promise<OpenedCatalog>
     describe("runs under way", () => openRunContract(() => opened));
     describe("checkpoints", () => checkpointContract(() => opened));
     describe("the lease", () => leaseContract(open));
+    describe("versions", () => versionContract(() => opened));
+    describe("snapshots", () => snapshotContract(() => opened));
+    describe("restores", () => restoreContract(() => opened));
   });
 }

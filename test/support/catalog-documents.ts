@@ -11,6 +11,7 @@ import {
   type SegmentEntry,
 } from "#core/catalog/manifest.ts";
 import type { Checkpoint } from "#core/catalog/run-state.ts";
+import type { SnapshotSummary } from "#core/catalog/snapshot-summary.ts";
 import { noTotals } from "#core/catalog/totals.ts";
 import { clusterDocumentKey, runDocumentKey, runListKey, segmentKey } from "#core/storage/keys.ts";
 
@@ -158,5 +159,24 @@ export function checkpointOf(sequence: number): Checkpoint {
     segments: [segmentOf(start, start + 9n)],
     gaps: [],
     dropped: { aborted: 1, control: 0, empty: 0 },
+  };
+}
+
+export function snapshotSummaryOf(
+  snapshot_id: string,
+  overrides: Partial<SnapshotSummary> = {},
+): SnapshotSummary {
+  return {
+    snapshot_id,
+    description: "",
+    created_at: new Date(Number(plannedAt)).toISOString(),
+    cluster_id: clusterId,
+    all_groups: true,
+    safety: false,
+    group_count: 1,
+    position_count: 2,
+    unread_group_count: 0,
+    bytes: 100,
+    ...overrides,
   };
 }
