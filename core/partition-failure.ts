@@ -2,14 +2,17 @@
 import { isBackupError } from "#core/errors.ts";
 import type { TopicPartition } from "#core/kafka/cluster.ts";
 
-export interface PartitionFailure extends TopicPartition {
+export interface PartitionFailure extends FailedPlace {
   readonly cause: unknown;
 }
 
+export interface FailedPlace extends TopicPartition {
+  /** Where the range begins that failed, of a partition that is read in several. */
+  readonly from_offset?: bigint | undefined;
+}
+
 /** As results tell it. */
-export interface FailedPartition {
-  readonly topic: string;
-  readonly partition: number;
+export interface FailedPartition extends FailedPlace {
   /** The error's name. */
   readonly error: string;
   readonly message: string;
@@ -17,10 +20,12 @@ export interface FailedPartition {
   readonly hint: string;
 }
 
-export function failedPartition({ topic, partition, cause }: PartitionFailure): FailedPartition {
+export function failedPartition({ cause, ...place }: PartitionFailure): FailedPartition {
+  const { topic, partition, from_offset } = place;
   const { name, message } = cause instanceof Error ? cause : new Error(String(cause));
   const hint = isBackupError(cause) ? cause.hint : "";
-  return { topic, partition, error: name, message, hint };
+  const range = from_offset === undefined ? {} : { from_offset };
+  return { topic, partition, ...range, error: name, message, hint };
 }
 
 /** When all of the `partitions` of a run failed for one reason, that is the answer. */

@@ -44,7 +44,16 @@ export const backupRequest = z.object({
 });
 export type BackupRequest = z.infer<typeof backupRequest>;
 
-/** One partition's part of a run: read `[start_offset, end_offset)` of one lineage. */
+/**
+ * Where a range of a partition's offsets begins: the offset and leader epoch of its first batch.
+ * Within one log these two name a batch for good, and with it all that lies before it (KIP-101).
+ */
+export const rangeStart = z.object({ from_offset: int64, leader_epoch: z.int().min(0) });
+
+/**
+ * One partition's part of a run, or one range of it: read the batches with a base offset in
+ * `[start_offset, end_offset)` of one lineage.
+ */
 export const partitionWork = z.object({
   topic: z.string(),
   topic_id: z.string(),
@@ -58,8 +67,23 @@ export const partitionWork = z.object({
   leader_epoch: z.int(),
   /** Of the lineage's last batch read, kept or dropped; -1 before the first. */
   last_leader_epoch: z.int(),
+  /** Where a partition is read in several ranges: which one. Absent: the first, or all of it. */
+  range: rangeStart.optional(),
+  /** Leader epoch of the batch at `end_offset`, where another range begins there. */
+  end_leader_epoch: z.int().optional(),
 });
 export type PartitionWork = z.infer<typeof partitionWork>;
+
+/** A range of a partition beside its first one. It ends where the next one begins. */
+export const plannedRange = rangeStart.extend({
+  topic: z.string(),
+  partition: z.int().min(0),
+  lineage: z.int().min(1),
+  /** Where reading goes on; `from_offset` where none of it was read. */
+  start_offset: int64,
+  last_leader_epoch: z.int(),
+});
+export type PlannedRange = z.infer<typeof plannedRange>;
 
 /** `state/runs/{state_id}/plan.json`. A resumed run is planned anew and keeps its checkpoints. */
 export const backupPlan = z.object({
@@ -77,6 +101,11 @@ export const backupPlan = z.object({
   /** As the request says; the manifest's `restore_defaults`. */
   include_offset_headers: z.boolean().optional(),
   partitions: z.array(partitionWork),
+  /**
+   * In ascending order within a partition; absent: every partition is read as a whole. Those of
+   * partitions and lineages that are not planned any longer are what an earlier attempt had begun.
+   */
+  ranges: z.array(plannedRange).default([]),
   /**
    * Topics that an earlier attempt of this run read, and that are gone or no longer selected:
    * what was archived of them is committed all the same.

@@ -5,7 +5,8 @@
 import pLimit from "p-limit";
 import type { BackupDeps, BackupPlan, GapOfPartition } from "#core/backup/contract.ts";
 import { gapsAdded } from "#core/backup/gaps-added.ts";
-import { type LineageParts, lineagesOf, withRun } from "#core/backup/lineage-state.ts";
+import { type LineageParts, withRun } from "#core/backup/lineage-state.ts";
+import { archivedLineages } from "#core/backup/ranges.ts";
 import type { StoredManifest } from "#core/catalog/catalog.ts";
 import {
   type ClusterTopic,
@@ -130,18 +131,14 @@ function topicsOfRun({ left_behind, cluster }: BackupPlan): TopicOfRun[] {
 }
 
 async function readParts(deps: FinishDeps, plan: BackupPlan): Promise<PartitionParts[]> {
-  const limit = pLimit(concurrentReads);
+  const lineagesOf = archivedLineages(deps.catalog, plan);
   const partitions = topicsOfRun(plan).flatMap(({ topic, partitions }) =>
     partitions.map((partition) => ({ topic: topic.name, partition })),
   );
-  return Promise.all(
-    partitions.map(({ topic, partition }) =>
-      limit(async () => {
-        const at = { backupId: plan.backup_id, runId: plan.state_id, topic, partition };
-        return { topic, partition, lineages: lineagesOf(await deps.catalog.checkpoints(at)) };
-      }),
-    ),
-  );
+  return pLimit(concurrentReads).map(partitions, async (at) => ({
+    ...at,
+    lineages: await lineagesOf(at),
+  }));
 }
 
 async function writeRun(

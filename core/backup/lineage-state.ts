@@ -16,6 +16,7 @@ import {
   sumOfDropped,
   totalsOf,
 } from "#core/catalog/totals.ts";
+import type { RangeName } from "#core/storage/checkpoint-keys.ts";
 
 /** What one run added to one lineage of a partition. */
 export interface LineageParts {
@@ -30,25 +31,58 @@ export interface LineageParts {
   readonly totals: Totals;
 }
 
-/** Groups a partition's checkpoints, which are in order of their sequence, by lineage. */
-export function lineagesOf(parts: readonly Checkpoint[]): LineageParts[] {
+/** A range of a partition with its checkpoints, which are in order of their sequence. */
+export interface CheckpointedRange extends RangeName {
+  readonly lineage: number;
+  readonly parts: readonly Checkpoint[];
+}
+
+/**
+ * What a run's checkpoints hold of a partition, by lineage. `parts` are the partition's own, of
+ * its first range; `ranges` the others, ascending.
+ */
+export function lineagesOf(
+  parts: readonly Checkpoint[],
+  ranges: readonly CheckpointedRange[] = [],
+): LineageParts[] {
   const byLineage = Map.groupBy(parts, (part) => part.lineage);
-  return [...byLineage.values()].map((parts) => {
-    const first = parts[0]!;
-    const last = parts.at(-1)!;
-    const segments = parts.flatMap((part) => part.segments);
+  return [...byLineage].map(([lineage, ofFirst]) => {
+    const further = ranges.filter((range) => range.lineage === lineage);
+    const joined = joinRanges(ofFirst, further);
+    const first = joined[0]!;
+    const last = joined.at(-1)!;
+    const segments = joined.flatMap((part) => part.segments);
     return {
-      lineage: first.lineage,
+      lineage,
       topic_id: first.topic_id,
       start_offset: first.start_offset,
       next_offset: last.next_offset,
       last_leader_epoch: last.last_leader_epoch,
       segments,
-      gaps: parts.flatMap((part) => part.gaps),
-      dropped: sumOfDropped(parts.map((part) => part.dropped)),
+      gaps: joined.flatMap((part) => part.gaps),
+      dropped: sumOfDropped(joined.map((part) => part.dropped)),
       totals: totalsOf(segments),
     };
   });
+}
+
+/**
+ * The ranges as one, up to the first that is not whole: what lies behind a hole does not count. A
+ * range follows another when that one has come to its beginning, in the same log: there are no
+ * batches of a later leader epoch before its first one.
+ */
+function joinRanges(
+  parts: readonly Checkpoint[],
+  ranges: readonly CheckpointedRange[],
+): Checkpoint[] {
+  const joined = [...parts];
+  for (const { lineage, from_offset, leader_epoch, parts } of ranges) {
+    const last = joined.at(-1)!;
+    const follows = last.next_offset >= from_offset && last.last_leader_epoch <= leader_epoch;
+    if (!follows) break;
+    joined.push(...parts.filter((part) => part.lineage === lineage));
+  }
+  return joined;
 }
 
 /**

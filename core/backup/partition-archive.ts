@@ -51,6 +51,7 @@ export class PartitionArchive {
       runId: request.state_id,
       topic: work.topic,
       partition: work.partition,
+      range: work.range,
     };
     const parts = await deps.catalog.checkpoints(at);
     const last = parts.at(-1);

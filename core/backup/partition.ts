@@ -20,6 +20,7 @@ import {
   batchHeaderBytes,
   batchSizeAt,
   lastOffsetOf,
+  type RecordBatchHeader,
   readBatchHeader,
 } from "#core/kafka/record-batch.ts";
 import { settingsOf } from "#core/kafka/settings-of.ts";
@@ -39,7 +40,7 @@ const stallMs = 60_000;
 
 /**
  * Reads `[start_offset, end_offset)`, or what an earlier call left of it, until it is all durable
- * or the deadline comes. Throws CorruptRecordBatchError (F6), TopicChangedError (K3), a
+ * or the deadline comes. A batch belongs to the range that holds its base offset. Throws CorruptRecordBatchError (F6), TopicChangedError (K3), a
  * partition's OffsetOutOfRangeError (K2), and what cluster and storage throw; what is
  * checkpointed by then stays.
  */
@@ -233,11 +234,30 @@ class PartitionReader {
       const batch = records.subarray(position, position + header.sizeInBytes);
       position += header.sizeInBytes;
       if (lastOffsetOf(header) < this.#archive.nextOffset) continue;
-      if (verdict !== "keep") await this.#archive.drop(header, verdict);
+      this.#refuseLaterEpoch(header);
+      if (work.range !== undefined && header.baseOffset < work.range.from_offset) {
+        this.#archive.skipTo(lastOffsetOf(header) + 1n); // It is the range's before this one.
+      } else if (verdict !== "keep") await this.#archive.drop(header, verdict);
       else if (header.recordCount === 0) await this.#archive.drop(header, "empty");
       else await this.#archive.append(batch, header);
     }
     if (this.#fetchOffset >= work.end_offset) this.#archive.skipTo(work.end_offset);
+  }
+
+  /**
+   * The range behind this one begins with a batch that was there at the plan. A log whose epochs
+   * go beyond that batch's before it has been truncated since, and holds another one there (K3).
+   */
+  #refuseLaterEpoch({ baseOffset, partitionLeaderEpoch }: RecordBatchHeader): void {
+    const { topic, partition, end_offset, end_leader_epoch } = this.#request.work;
+    if (end_leader_epoch === undefined || partitionLeaderEpoch <= end_leader_epoch) return;
+    throw new BackupError(
+      "TopicChangedError",
+      `${topic}-${partition}: the batch at offset ${baseOffset} is of leader epoch ` +
+        `${partitionLeaderEpoch}, but at the plan offset ${end_offset} behind it was of ` +
+        `${end_leader_epoch}: the log was truncated`,
+      { hint: "Run the backup again: it goes on where the archived log ends." },
+    );
   }
 
   /** Retention or DeleteRecords was faster (K1); anything else that is out of range is not ours. */

@@ -10,10 +10,16 @@ import {
   type BackupRequest,
   backupPlan,
   type HangingTransaction,
-  type PartitionWork,
+  type PlannedRange,
 } from "#core/backup/contract.ts";
-import { type ArchivedPosition, archivedPosition, continuesArchive } from "#core/backup/lineage.ts";
+import {
+  concurrentRequests,
+  type PartitionEnd,
+  planPartitions,
+} from "#core/backup/plan-partitions.ts";
+import { lineageName, type PlannedReading, worksOf } from "#core/backup/ranges.ts";
 import { selectTopics } from "#core/backup/select-topics.ts";
+import { type SplitOptions, splitRanges } from "#core/backup/split-ranges.ts";
 import type { StoredManifest } from "#core/catalog/catalog.ts";
 import { parseDocument, readIfPresent } from "#core/catalog/documents.ts";
 import { type ClusterDocument, formatVersion, type Manifest } from "#core/catalog/manifest.ts";
@@ -29,9 +35,6 @@ import type {
 import type { PartitionFailure } from "#core/partition-failure.ts";
 import { newRunId } from "#core/run-id.ts";
 import { backupPlanKey, inBackup } from "#core/storage/keys.ts";
-
-/** Requests to the cluster under way at once while planning; a broker queues 500 by default. */
-const concurrentRequests = 16;
 
 export interface PlannedBackup {
   readonly plan: BackupPlan;
@@ -50,9 +53,15 @@ interface OpenTransactions {
 
 /**
  * Plans a run, or plans an interrupted one anew, and stores the plan. Call it with the backup's
- * lease held. Throws TopicNotFoundError, and InvalidRequestError for another cluster's backup.
+ * lease held. Large partitions are split where `split` says for whom; ranges that an interrupted
+ * run has begun are kept all the same. Throws TopicNotFoundError, and InvalidRequestError for
+ * another cluster's backup.
  */
-export async function planBackup(deps: BackupDeps, request: BackupRequest): Promise<PlannedBackup> {
+export async function planBackup(
+  deps: BackupDeps,
+  request: BackupRequest,
+  split?: SplitOptions,
+): Promise<PlannedBackup> {
   const { catalog, cluster, clock } = deps;
   const stored = await catalog.latestManifest(request.backup_id);
   refuseOtherCluster(stored?.manifest, cluster.clusterId);
@@ -69,7 +78,11 @@ export async function planBackup(deps: BackupDeps, request: BackupRequest): Prom
   const { topics, denied } = await readSettings(cluster, selected);
   const { ends, failed } = await lastStableOffsets(cluster, topics);
   const document = await clusterDocument(cluster, plannedAt, topics, groups);
-  const planned = await planPartitions(deps, request.backup_id, run, stored?.manifest, ends);
+  const earlier = resumed ? await earlierPlan(deps, request.backup_id, run) : undefined;
+  const ofRun = { backupId: request.backup_id, runId: run.run_id };
+  const before = { manifest: stored?.manifest, plan: earlier };
+  const planned = await planPartitions(deps, ofRun, before, ends);
+  const added = split === undefined ? [] : await splitRanges(cluster, worksOf(planned), split);
 
   const plan: BackupPlan = {
     format_version: formatVersion,
@@ -83,7 +96,8 @@ export async function planBackup(deps: BackupDeps, request: BackupRequest): Prom
     segments: request.segments,
     include_offset_headers: request.include_offset_headers,
     partitions: planned.partitions,
-    left_behind: resumed ? await leftBehind(deps, request.backup_id, run, document) : [],
+    ranges: allRanges(planned, added, earlier),
+    left_behind: earlier === undefined ? [] : leftBehind(earlier, document),
   };
   const key = inBackup(request.backup_id, backupPlanKey(run.run_id));
   await deps.storage.put(key, Buffer.from(toPrettyJson(plan)));
@@ -162,16 +176,6 @@ function ownSettings(settings: readonly TopicSetting[]): Record<string, string> 
   return Object.fromEntries(own);
 }
 
-/** A partition as it stood at the plan. */
-interface PartitionEnd {
-  readonly topic: string;
-  readonly topicId: string;
-  readonly partition: number;
-  readonly leaderEpoch: number;
-  readonly startOffset: bigint;
-  readonly lastStableOffset: bigint;
-}
-
 async function lastStableOffsets(
   cluster: Cluster,
   topics: readonly TopicDescription[],
@@ -198,53 +202,32 @@ async function lastStableOffsets(
   return { ends, failed };
 }
 
-async function planPartitions(
-  deps: BackupDeps,
-  backupId: string,
-  run: OpenRun,
-  manifest: Manifest | undefined,
-  ends: readonly PartitionEnd[],
-): Promise<{ partitions: PartitionWork[]; failed: PartitionFailure[] }> {
-  const limit = pLimit(concurrentRequests);
-  const committed = committedLineages(manifest);
-  const partitions: PartitionWork[] = [];
-  const failed: PartitionFailure[] = [];
-  const plan = async (end: PartitionEnd) => {
-    const at = { topic: end.topic, partition: end.partition };
-    const parts = await deps.catalog.checkpoints({ backupId, runId: run.run_id, ...at });
-    const lineage = committed.get(`${end.topic}/${end.partition}`);
-    return planPartition(deps, end, archivedPosition(lineage, parts.at(-1)));
-  };
-  await Promise.all(
-    ends.map((end) =>
-      limit(async () => {
-        try {
-          partitions.push(await plan(end));
-        } catch (cause) {
-          failed.push({ ...end, cause });
-        }
-      }),
-    ),
-  );
-  partitions.sort((a, b) => compare(a.topic, b.topic) || a.partition - b.partition);
-  return { partitions, failed };
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** What the plan before this one had read of topics that this one does not. */
-async function leftBehind(
+/** Undefined where the run was interrupted before it had one. */
+async function earlierPlan(
   { storage }: BackupDeps,
   backupId: string,
   run: OpenRun,
-  document: ClusterDocument,
-): Promise<BackupPlan["left_behind"]> {
+): Promise<BackupPlan | undefined> {
   const key = inBackup(backupId, backupPlanKey(run.run_id));
   const body = await readIfPresent(storage, key);
-  if (body === undefined) return [];
-  const earlier = parseDocument(key, body, backupPlan);
+  return body === undefined ? undefined : parseDocument(key, body, backupPlan);
+}
+
+/** Those of the plan, and what was begun before of partitions and lineages that it has not. */
+function allRanges(
+  planned: PlannedReading,
+  added: readonly PlannedRange[],
+  earlier: BackupPlan | undefined,
+): PlannedRange[] {
+  const isPlanned = new Set(planned.partitions.map(lineageName));
+  const begun = earlier?.ranges.filter((range) => !isPlanned.has(lineageName(range))) ?? [];
+  return [...planned.ranges, ...added, ...begun].sort((a, b) =>
+    a.from_offset < b.from_offset ? -1 : 1,
+  );
+}
+
+/** What the plan before this one had read of topics that this one does not. */
+function leftBehind(earlier: BackupPlan, document: ClusterDocument): BackupPlan["left_behind"] {
   const counts = new Map(document.topics.map((topic) => [topic.name, topic.partition_count]));
   const isGone = (topic: string, partition: number) => partition >= (counts.get(topic) ?? 0);
   const partitionsOf = (topic: string) =>
@@ -259,42 +242,6 @@ async function leftBehind(
       partitions: topic.partitions.filter((partition) => isGone(topic.name, partition)),
     }))
     .filter(({ partitions }) => partitions.length > 0);
-}
-
-function committedLineages(manifest: Manifest | undefined) {
-  const topics = manifest?.topics ?? [];
-  return new Map(
-    topics.flatMap((topic) =>
-      topic.partitions.map((p) => [`${topic.name}/${p.partition}`, p.lineages.at(-1)] as const),
-    ),
-  );
-}
-
-async function planPartition(
-  { cluster, logger }: BackupDeps,
-  end: PartitionEnd,
-  archived: ArchivedPosition | undefined,
-): Promise<PartitionWork> {
-  const work = {
-    topic: end.topic,
-    topic_id: end.topicId,
-    partition: end.partition,
-    end_offset: end.lastStableOffset,
-    leader_epoch: end.leaderEpoch,
-  };
-  const beginning = { ...work, start_offset: end.startOffset, last_leader_epoch: -1 };
-  if (archived === undefined) return { ...beginning, lineage: 1 };
-  if (await continuesArchive(cluster, end, end.topicId, archived)) {
-    const { lineage, nextOffset, lastLeaderEpoch } = archived;
-    // The last stable offset may lag for a moment after a leader change; never go back.
-    const endOffset = end.lastStableOffset > nextOffset ? end.lastStableOffset : nextOffset;
-    const position = { lineage, start_offset: nextOffset, last_leader_epoch: lastLeaderEpoch };
-    return { ...work, ...position, end_offset: endOffset };
-  }
-  logger.warn(
-    `${end.topic}-${end.partition} was created anew or truncated: lineage ${archived.lineage + 1} begins`,
-  );
-  return { ...beginning, lineage: archived.lineage + 1 };
 }
 
 async function clusterDocument(

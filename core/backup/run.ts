@@ -13,6 +13,7 @@ import type {
 import { type FinishedBackup, finishBackup } from "#core/backup/finish.ts";
 import { backupPartition } from "#core/backup/partition.ts";
 import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
+import { oneForEach, placeOf, worksOf } from "#core/backup/ranges.ts";
 import { throwIfWorthless } from "#core/backup/worth.ts";
 import { withLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
@@ -54,7 +55,7 @@ async function backupPartitions(
   plan: BackupPlan,
   deadline: Deadline,
 ): Promise<PartitionFailure[]> {
-  const pending = plan.partitions.filter((work) => work.start_offset < work.end_offset);
+  const pending = worksOf(plan).filter((work) => work.start_offset < work.end_offset);
   deps.onProgress?.({
     kind: "planned",
     partitions: pending.length,
@@ -70,12 +71,11 @@ async function backupPartitions(
       const { topic, partition } = work;
       deps.onProgress?.({ kind: "finished", topic, partition });
     } catch (cause) {
-      const { topic, partition } = work;
-      failed.push({ topic, partition, cause });
+      failed.push({ ...placeOf(work), cause });
     }
   };
   await Promise.all(pending.map((work) => limit(backup, work)));
-  return failed;
+  return oneForEach(failed);
 }
 
 /** The lost lease, or the user's own wish to stop. */

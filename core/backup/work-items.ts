@@ -1,5 +1,5 @@
 /**
- * Packs the partitions of a plan into work items. How many records a partition has is estimated
+ * Packs the partitions of a plan, or their ranges, into work items. How many records a partition has is estimated
  * by its offsets: exact but for transactions, compaction and retention.
  */
 import { z } from "zod";
@@ -14,7 +14,7 @@ export const workItem = z.object({
 export type WorkItem = z.infer<typeof workItem>;
 
 /** Of a partition's JSON without the topic's name: names of fields, and 64-bit numbers in quotes. */
-const workBytesMax = 240;
+const workBytesMax = 360;
 
 /**
  * What a partition costs however little it holds, in offsets: some 10 requests for its segment,
@@ -37,6 +37,7 @@ export function packWorkItems(partitions: readonly PartitionWork[], workers: num
   return items.map((partitions, number) => ({ number, partitions }));
 }
 
-function costOf(work: PartitionWork): bigint {
+/** In offsets. */
+export function costOf(work: PartitionWork): bigint {
   return partitionCost + (work.end_offset - work.start_offset);
 }

@@ -1,5 +1,6 @@
 /** Whether what a run did is worth a manifest. */
 import type { BackupDeps, BackupPlan } from "#core/backup/contract.ts";
+import { archivedLineages } from "#core/backup/ranges.ts";
 import { isRetryable } from "#core/errors.ts";
 import { type PartitionFailure, throwIfNothingWorked } from "#core/partition-failure.ts";
 
@@ -24,13 +25,14 @@ export async function throwIfWorthless(
  */
 async function hasArchived(
   { catalog }: Pick<BackupDeps, "catalog">,
-  { backup_id: backupId, state_id: runId }: BackupPlan,
+  plan: BackupPlan,
   failed: readonly PartitionFailure[],
 ): Promise<boolean> {
-  for (const { topic, partition, cause } of failed) {
+  const lineagesOf = archivedLineages(catalog, plan);
+  for (const { cause, ...at } of failed) {
     if (isRetryable(cause)) continue;
-    const parts = await catalog.checkpoints({ backupId, runId, topic, partition });
-    if (parts.some(({ segments }) => segments.length > 0)) return true;
+    const lineages = await lineagesOf(at);
+    if (lineages.some(({ segments }) => segments.length > 0)) return true;
   }
   return false;
 }

@@ -2,12 +2,14 @@
 import { z } from "zod";
 import { documentBytes, parseState, readIfPresent } from "#core/catalog/documents.ts";
 import { BackupError, type ErrorName, errorTable } from "#core/errors.ts";
+import { int64 } from "#core/json.ts";
 import type { FailedPartition, PartitionFailure } from "#core/partition-failure.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 
 export const failedPartitionDocument = z.object({
   topic: z.string(),
   partition: z.int(),
+  from_offset: int64.optional(),
   error: z.string(),
   message: z.string(),
   hint: z.string(),

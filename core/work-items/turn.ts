@@ -1,8 +1,11 @@
 /** One turn of a worker at the partitions of its work item. */
 import pLimit from "p-limit";
 import { isBackupError } from "#core/errors.ts";
-import type { TopicPartition } from "#core/kafka/cluster.ts";
-import { type FailedPartition, failedPartition } from "#core/partition-failure.ts";
+import {
+  type FailedPartition,
+  type FailedPlace,
+  failedPartition,
+} from "#core/partition-failure.ts";
 import type { Clock, Deadline } from "#core/runtime.ts";
 
 /**
@@ -50,7 +53,7 @@ export async function workThrough<Work>(
   all: readonly Work[],
   concurrent: number,
   deadline: Deadline,
-  placeOf: (one: Work) => TopicPartition,
+  placeOf: (one: Work) => FailedPlace,
   work: (one: Work) => Promise<"done" | "continue">,
 ): Promise<TurnEnd> {
   const failed: FailedPartition[] = [];

@@ -1,6 +1,8 @@
 /** The first step: takes the lease, plans the run, and writes its work items. */
 import type { BackupDeps, BackupRequest } from "#core/backup/contract.ts";
 import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
+import { worksOf } from "#core/backup/ranges.ts";
+import { rangeOffsetsDefault } from "#core/backup/split-ranges.ts";
 import {
   type BegunBackup,
   leaseScopeOf,
@@ -17,7 +19,8 @@ import { checkBackupId } from "#core/storage/keys.ts";
 import { plannedKey, workItemsKey } from "#core/storage/work-keys.ts";
 
 /**
- * Begins a run, or continues an interrupted one, for up to `workers` processes. The lease is held
+ * Begins a run, or continues an interrupted one, for up to `workers` processes, which get ranges
+ * of large partitions, of at least `rangeOffsetsMin` offsets each. The lease is held
  * when this returns, and released when it throws: what `planBackup` and `acquireLease` throw.
  */
 export async function beginBackup(
@@ -25,13 +28,14 @@ export async function beginBackup(
   request: BackupRequest,
   workers: number,
   deadline: Deadline,
+  rangeOffsetsMin = rangeOffsetsDefault,
 ): Promise<BegunBackup> {
   checkBackupId(request.backup_id);
   const scope = leaseScopeOf(request);
   const lease = await deps.catalog.acquireLease(scope, leaseWaitMs, deadline.signal);
   try {
     return await keepingLease(lease, deps.clock, deadline, async ({ signal }) => {
-      const planned = await planBackup(deps, request);
+      const planned = await planBackup(deps, request, { workers, rangeOffsetsMin });
       const begun = await writeWork(deps, request, workers, planned, lease.holder);
       signal.throwIfAborted();
       return { ...begun, lease: lease.holder };
@@ -50,7 +54,7 @@ async function writeWork(
   lease: LeaseHolder,
 ): Promise<BegunBackup> {
   const { backup_id, run_id, state_id, segments } = plan;
-  const items = packWorkItems(plan.partitions, workers);
+  const items = packWorkItems(worksOf(plan), workers);
   const document: PlannedDocument = {
     failed: failed.map(failedPartition),
     hanging_transactions: [...transactions.hanging],

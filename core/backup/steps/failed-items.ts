@@ -1,11 +1,12 @@
+import { placeOf } from "#core/backup/ranges.ts";
 import type { CatalogDeps, WorkItemRequest } from "#core/backup/steps/contract.ts";
-import { unreadPartitions } from "#core/backup/steps/unread.ts";
+import { unreadWorks } from "#core/backup/steps/unread.ts";
 import { failedItemKey } from "#core/storage/work-keys.ts";
 import { readFailures, writeFailures } from "#core/work-items/failures.ts";
 
 /**
- * A worker that failed as a whole, after all its repetitions: each partition of its item that was
- * neither read to its end nor had failed by itself has failed by this error.
+ * A worker that failed as a whole, after all its repetitions: each partition or range of its item
+ * that was neither read to its end nor had failed by itself has failed by this error.
  */
 export async function recordFailedItem(
   { storage, catalog }: CatalogDeps,
@@ -15,7 +16,7 @@ export async function recordFailedItem(
   const { run, item } = request;
   const key = failedItemKey(run, item.number);
   const before = await readFailures(storage, key);
-  const unread = await unreadPartitions(catalog, request, before);
-  const added = unread.map(({ topic, partition }) => ({ topic, partition, ...failure, hint: "" }));
+  const unread = await unreadWorks(catalog, request, before);
+  const added = unread.map((work) => ({ ...placeOf(work), ...failure, hint: "" }));
   await writeFailures(storage, key, [...before, ...added]);
 }

@@ -1,4 +1,6 @@
 /** The step after the workers: what failed, and whether the rest is worth a manifest. */
+
+import { oneForEach } from "#core/backup/ranges.ts";
 import {
   type BackupRun,
   type CatalogDeps,
@@ -32,7 +34,7 @@ export async function judgeBackup(
     const plan = await readPlan(deps.storage, run);
     const planned = await readPlanned(deps.storage, run);
     const inItems = await allFailures(deps.storage, failedItemsFolder(run));
-    const failed = [...planned.failed, ...inItems];
+    const failed = [...planned.failed, ...oneForEach(inItems)];
     await throwIfWorthless(deps, plan, planned.failed.length, failed.map(failureOf));
     signal.throwIfAborted();
     return {

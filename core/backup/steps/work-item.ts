@@ -1,12 +1,13 @@
 /** The worker's step: one turn at the partitions of one work item. */
 import type { BackupDeps, PartitionWork } from "#core/backup/contract.ts";
 import { backupPartition } from "#core/backup/partition.ts";
+import { placeOf } from "#core/backup/ranges.ts";
 import {
   leaseScopeOf,
   type WorkItemOutcome,
   type WorkItemRequest,
 } from "#core/backup/steps/contract.ts";
-import { unreadPartitions } from "#core/backup/steps/unread.ts";
+import { unreadWorks } from "#core/backup/steps/unread.ts";
 import { keepingLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster, FetchedPartition, FetchRequest } from "#core/kafka/cluster.ts";
@@ -45,7 +46,7 @@ async function oneTurn(
   const { run, item } = request;
   const key = failedItemKey(run, item.number);
   const before = await readFailures(deps.storage, key);
-  const pending = await unreadPartitions(deps.catalog, request, before);
+  const pending = await unreadWorks(deps.catalog, request, before);
   const moved = { records: 0, bytes: 0 };
   const turn = new Turn(deps.clock, turnMs, deadline);
   const watched: BackupDeps = {
@@ -64,7 +65,7 @@ async function oneTurn(
     const ofPartition = { backup_id, run_id, state_id, segments, work };
     return (await backupPartition(watched, ofPartition, turn)).status;
   };
-  const ended = await workThrough(pending, max_concurrent_partitions, turn, (work) => work, backup);
+  const ended = await workThrough(pending, max_concurrent_partitions, turn, placeOf, backup);
   const { left, failed } = ended;
   if (failed.length > 0 && !deadline.signal.aborted) {
     await writeFailures(deps.storage, key, [...before, ...failed]);
