@@ -167,6 +167,25 @@ committed() {
     2> /dev/null | awk -v group="$1" '$1 == group && $4 != "-" { sum += $4 } END { print sum + 0 }'
 }
 
+# batches_across TIME BACKUP_ID TOPIC PARTITIONS: how many of the backup's record batches hold records on
+# both sides of a time, by Kafka's own kafka-dump-log.sh.
+batches_across() {
+  local partition log
+  for ((partition = 0; partition < $4; partition++)); do
+    log=$WORK/log-$partition/00000000000000000000.log
+    mkdir -p "${log%/*}"
+    "$node" "$repository/demos/partition-log.ts" "$BACKUPS" "$2" "$3" "$partition" > "$log"
+    kafka-dump-log.sh --files "$log" --deep-iteration
+  done | awk -v bound="$1" '
+    function end_batch() { if (kept && cut) across++; kept = cut = 0 }
+    $1 == "baseOffset:" { end_batch() }
+    $1 == "|" && match($0, /CreateTime: [0-9]+/) {
+      time = substr($0, RSTART + 12, RLENGTH - 12)
+      if (time <= bound) kept = 1; else cut = 1
+    }
+    END { end_batch(); print across + 0 }'
+}
+
 # until_true SECONDS COMMAND...: asks again until the command succeeds.
 until_true() {
   local deadline=$((SECONDS + $1))

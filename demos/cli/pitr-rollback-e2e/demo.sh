@@ -14,25 +14,6 @@ payments_in() {
     --formatter-property print.timestamp=true 2> /dev/null
 }
 
-# batches_across TIME: how many of the backup's batches hold records on both sides of it, by Kafka's own
-# kafka-dump-log.sh.
-batches_across() {
-  local partition
-  for partition in 0 1 2; do
-    mkdir -p "$WORK/log-$partition"
-    local log=$WORK/log-$partition/00000000000000000000.log
-    node ../../partition-log.ts "$BACKUPS" pitr payments "$partition" > "$log"
-    kafka-dump-log.sh --files "$log" --deep-iteration
-  done | awk -v bound="$1" '
-    function close_batch() { if (kept && cut) across++; kept = cut = 0 }
-    $1 == "baseOffset:" { close_batch() }
-    $1 == "|" && match($0, /CreateTime: [0-9]+/) {
-      time = substr($0, RSTART + 12, RLENGTH - 12)
-      if (time <= bound) kept = 1; else cut = 1
-    }
-    END { close_batch(); print across + 0 }'
-}
-
 say '1. Normal traffic: 50 payments, of which the group payments-processor reads 30.'
 run <<'SH'
 kafka-topics.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --create --topic payments --partitions 3
@@ -75,7 +56,7 @@ FIRST_BAD=$(grep CORRUPTED "$WORK/payments.txt" | cut -f1 | cut -d: -f2 | sort -
 echo "last good payment $LAST_GOOD, first corrupted one $FIRST_BAD"
 SH
 check 'milliseconds between them' "$((FIRST_BAD - LAST_GOOD))" 1
-across=$(batches_across "$LAST_GOOD")
+across=$(batches_across "$LAST_GOOD" pitr payments 3)
 check 'there are batches in the backup with records on both sides of that time' \
   "$([[ $across -gt 0 ]] && echo yes || echo no)" yes
 
