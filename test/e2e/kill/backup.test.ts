@@ -28,7 +28,7 @@ import { contentsOf, produceTraffic } from "#test/support/oracle.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 
 // All cases at once, and with them 30 s of waiting for leases.
-vi.setConfig({ hookTimeout: 400_000 });
+vi.setConfig({ hookTimeout: 600_000 });
 
 interface KillCase extends KillPoint {
   readonly title: string;
@@ -88,7 +88,8 @@ const cases: readonly KillCase[] = [
 
 /** `KILL_SEED=… vitest …` repeats a run. */
 const seed = Number(process.env.KILL_SEED ?? Date.now() % 2 ** 31);
-const changes = "^(before|after) (create|write|commit|put|delete)";
+/** As many in each run: how often a lease is renewed is the clock's choice. */
+const changes = "^(before|after) (create|write|commit|put|delete) (?!.*/lease/)";
 /** Thousandths of a whole run's changes. */
 const points = fc.uniqueArray(fc.noBias(fc.integer({ min: 0, max: 999 })), {
   minLength: 4,
