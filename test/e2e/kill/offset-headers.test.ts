@@ -22,11 +22,12 @@ import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/s
 import { withOffsetHeaders } from "#test/support/offset-headers.ts";
 import { recordsOf, type SeenRecord } from "#test/support/oracle.ts";
 
-vi.setConfig({ hookTimeout: 300_000 });
+vi.setConfig({ hookTimeout: 600_000 });
 
 const cases = [
   { title: "when its first batch is sent", at: "^sent produce", nth: 1, checkpointMs: 5_000 },
-  { title: "when five are in flight", at: "^sent.*5 in flight", nth: 1, checkpointMs: 5_000 },
+  // Encoding takes about as long as the broker's answer: five at a time are not always there.
+  { title: "when several are in flight", at: "^sent.*3 in flight", nth: 1, checkpointMs: 5_000 },
   { title: "after its fourth answer", at: "^answered produce", nth: 4, checkpointMs: 1 },
   { title: "before a checkpoint", at: "^before create .*/checkpoint-", nth: 2, checkpointMs: 1 },
   { title: "in verification", at: "^after fetch", nth: 3, checkpointMs: 5_000 },
