@@ -23,7 +23,7 @@ function runBench(args: readonly string[]) {
 }
 
 test("a tiny benchmark prints a table and JSON, and leaves nothing behind", {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const json = join(folder, "result.json");
   const names = ["backup-none", "restore-none", "one-record-restore"];

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-const timeoutMs = 120_000;
+const timeoutMs = 300_000;
 
 let folder: string;
 

@@ -6,7 +6,7 @@
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { readSnapshot } from "#core/offsets/snapshot.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
@@ -23,9 +23,6 @@ import { appendNumbered } from "#test/support/append.ts";
 import { segmentSettings, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { contentsOf } from "#test/support/oracle.ts";
-
-// All cases at once, and with them 30 s of waiting for leases.
-vi.setConfig({ hookTimeout: 240_000 });
 
 interface KillCase {
   readonly title: string;

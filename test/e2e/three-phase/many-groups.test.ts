@@ -100,7 +100,7 @@ async function recordCount(topic: string): Promise<number> {
 }
 
 test("fifty groups resume behind what they had read, over holes and markers, and read nothing twice", {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const whole = { group: randomName("whole"), protocol: "consumer", count: "end" } as const;
   const before = await readAs([...applications, whole], topics, "earliest");

@@ -5,7 +5,7 @@
  */
 import { readdir, readFile, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BackupResult } from "#core/backup/contract.ts";
 import type { LineageState } from "#core/catalog/manifest.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
@@ -16,8 +16,6 @@ import { type TestEngine, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { recordsOf, type SeenRecord } from "#test/support/oracle.ts";
 import { wrappedCluster } from "#test/support/wrapped-cluster.ts";
-
-vi.setConfig({ hookTimeout: 240_000 });
 
 let kafka: LocalKafka;
 let cluster: Cluster;

@@ -19,14 +19,14 @@ const connect = () =>
 
 beforeAll(async () => {
   brokers = await startTwoBrokers();
-  cluster = await connect();
-  const topic = await createTopic(cluster);
-  const position = { topic, partition: 0, offset: 0n, leaderEpoch: -1, metadata: "" };
   const patient = await connectForTests({ bootstrap_servers: [brokers.bootstrapServers] });
+  const topic = await createTopic(patient);
+  const position = { topic, partition: 0, offset: 0n, leaderEpoch: -1, metadata: "" };
   for (const group of groups) {
     expect(await patient.commitOffsets(group, [position])).toMatchObject([{ error: undefined }]);
   }
   await patient.disconnect();
+  cluster = await connect();
 });
 afterAll(async () => {
   await cluster?.disconnect();
