@@ -194,6 +194,7 @@ async function planOf(
     },
     include_offset_headers: run.includeOffsetHeaders,
     partitions: run.partitions.map(workOf),
+    ranges: [],
     left_behind: [],
   };
 }
