@@ -1,14 +1,12 @@
 /** Leaders that change where nothing is archived. The broker is this file's own: it restarts. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { type LocalKafka, startKafka } from "#local/kafka.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { KafkaAdmin } from "#test/support/kafka-admin.ts";
-
-vi.setConfig({ hookTimeout: 240_000, testTimeout: 120_000 });
 
 let kafka: LocalKafka;
 let cluster: Cluster;
