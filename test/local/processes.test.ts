@@ -57,13 +57,17 @@ describe("a process", () => {
   });
 
   test("that is never ready is stopped and reported", async () => {
+    const pidIn = async () => Number(await readFile(join(folder, "slow.log"), "utf8"));
     const start = startProcess({
       ...shell("slow", "echo $$; sleep 1000"),
-      ready: async () => false,
+      ready: async () => {
+        while ((await pidIn()) === 0) await sleep(10);
+        return false;
+      },
       readyTimeoutMs: 300,
     });
     await expect(start).rejects.toThrow("was not ready");
-    const pid = Number(await readFile(join(folder, "slow.log"), "utf8"));
+    const pid = await pidIn();
     expect(isRunning(pid)).toBe(false);
   });
 
