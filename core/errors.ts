@@ -168,6 +168,13 @@ export const errorTable = {
     summary: "A manifest, run or run list is malformed, or its hash chain is broken.",
     hint: "`kafka-backup validate` shows where; restore an older version of that object.",
   },
+  BackupDamagedError: {
+    retry: "never",
+    status: 422,
+    exitCode: exitCodes.damaged,
+    summary: "A validation found the backup damaged; its report says where.",
+    hint: "Follow the remedy of each finding; docs/operations.md says how.",
+  },
   UnsupportedFormatVersionError: {
     retry: "never",
     status: 422,

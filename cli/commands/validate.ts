@@ -5,7 +5,7 @@ import { openCatalogOn, openStorageAt } from "#cli/runtime.ts";
 import { bytesText, countText, numbered } from "#cli/text.ts";
 import { exitCodes } from "#core/errors.ts";
 import { parseLocation } from "#core/storage/location.ts";
-import type { Finding } from "#core/validate/findings.ts";
+import { type Finding, severityRank } from "#core/validate/findings.ts";
 import type { ValidationReport } from "#core/validate/finish.ts";
 
 interface ValidateOptions {
@@ -46,7 +46,6 @@ export const configure: Configure = (command, context) => {
 
 /** What fits a few screens; `--format json` has all. */
 const findingsShown = 100;
-const severityRank = { error: 0, warning: 1, info: 2 } as const;
 
 function reportText(report: ValidationReport): string {
   const gravestFirst = [...report.findings].sort(

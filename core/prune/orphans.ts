@@ -14,6 +14,7 @@ import {
   topicsFolder,
 } from "#core/storage/keys.ts";
 import { threePhaseFolder } from "#core/storage/three-phase-keys.ts";
+import { stateValidationsFolder, validationReportsFolder } from "#core/storage/validation-keys.ts";
 
 /**
  * `segment`, `index`: stored, but the attempt ended before its checkpoint. `run_document`: written,
@@ -55,15 +56,21 @@ export async function* findOrphans(
   }
 }
 
-const recordFolders = ["state/lease/", restoresFolder, threePhaseFolder];
+const recordFolders = [
+  "state/lease/",
+  restoresFolder,
+  stateValidationsFolder,
+  threePhaseFolder,
+  validationReportsFolder,
+];
 const runDocumentPattern = /^runs\/[^/]+\/(run\.json|cluster\.json|topics\/[^/]+\.json)$/;
 const runStatePattern = /^state\/runs\/[^/]+\/(run\.json|plan\.json|checkpoints\/.+\.json)$/;
 const runPagePattern = /^manifests\/runs-\d{8}-\d{8}\.json$/;
 
 /**
  * What the object would be if nothing named it; undefined for what needs no name: manifests are
- * the ones that name, a lease sweeps its own objects and relies on the others, and the
- * documents of restores are the record of what was done.
+ * the ones that name, leases and validations sweep their own objects and rely on the others, and
+ * the documents of restores and reports of validations are the record of what was done.
  */
 function orphanKind(key: string): OrphanKind | undefined {
   if (key === newestManifestKey || parseManifestKey(key) !== undefined) return undefined;

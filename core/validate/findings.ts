@@ -13,6 +13,8 @@ export type ValidationLevel = (typeof validationLevels)[number];
 /** `error`: the backup is damaged. `warning`: it is whole, but somebody should look. */
 export const severities = ["error", "warning", "info"] as const;
 export type Severity = (typeof severities)[number];
+/** For sorting: the gravest first. */
+export const severityRank: Readonly<Record<Severity, number>> = { error: 0, warning: 1, info: 2 };
 
 interface FindingEntry {
   readonly severity: Severity;

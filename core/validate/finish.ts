@@ -1,8 +1,8 @@
 /** The last step of a validation: what was found, in one report. */
-import type { Orphan } from "#core/prune/orphans.ts";
 import { FindingLog, type LoggedFindings } from "#core/validate/finding-log.ts";
 import { finding, type ValidationLevel } from "#core/validate/findings.ts";
-import type { ManifestHistory } from "#core/validate/manifest-history.ts";
+import type { CheckedManifests } from "#core/validate/manifest-history.ts";
+import type { KnownOrphans, UnknownOrphans } from "#core/validate/orphans.ts";
 import type { ValidationPlan } from "#core/validate/plan.ts";
 import type { SegmentValidation } from "#core/validate/segment.ts";
 
@@ -11,7 +11,7 @@ export class SegmentResults {
   readonly #log = new FindingLog();
   readonly read = { bytes: 0, batches: 0, records: 0 };
 
-  add(result: SegmentValidation): void {
+  add(result: Pick<SegmentValidation, "read"> & LoggedFindings): void {
     this.#log.addLogged(result);
     this.read.bytes += result.read.bytes;
     this.read.batches += result.read.batches;
@@ -43,25 +43,27 @@ export interface ValidationReport extends LoggedFindings {
 }
 
 export interface ValidationParts {
+  readonly backup_id: string;
   readonly level: ValidationLevel;
-  readonly history: ManifestHistory;
-  readonly plan: ValidationPlan;
+  readonly manifests: CheckedManifests;
+  readonly plan: Pick<ValidationPlan, "run_count" | "segment_count"> & LoggedFindings;
   readonly segments: SegmentResults;
-  /** Undefined where damage to a document kept it from being known. */
-  readonly orphans: AsyncIterable<Orphan> | undefined;
+  readonly orphans: KnownOrphans | UnknownOrphans;
 }
 
 export async function finishValidation(parts: ValidationParts): Promise<ValidationReport> {
-  const { level, history, plan, segments, orphans } = parts;
+  const { backup_id, level, manifests, plan, segments, orphans: found } = parts;
   const log = new FindingLog();
-  log.add(...history.findings);
+  log.add(...manifests.findings);
   log.addLogged(plan);
   log.addLogged(segments.findings());
   const count = { objects: 0, bytes: 0 };
-  if (orphans === undefined) {
-    log.add(finding("orphans_unknown", "a damaged document hides what it names"));
+  if ("problem" in found) {
+    const message = `what a damaged document names is not known: ${found.problem}`;
+    log.add(finding("orphans_unknown", message));
   }
-  for await (const { key, kind, bytes } of orphans ?? []) {
+  const orphans = "orphans" in found ? found.orphans : [];
+  for await (const { key, kind, bytes } of orphans) {
     count.objects += 1;
     count.bytes += bytes;
     const message = `${key} (${kind}, ${bytes} bytes) is named by no manifest and no open run`;
@@ -70,11 +72,11 @@ export async function finishValidation(parts: ValidationParts): Promise<Validati
   const logged = log.result();
   return {
     status: logged.counts.error > 0 ? "damaged" : "sound",
-    backup_id: history.backupId,
+    backup_id,
     level,
-    generation: history.newest?.manifest.generation ?? 0,
+    generation: manifests.generation,
     checked: {
-      manifests: history.manifestCount,
+      manifests: manifests.manifest_count,
       runs: plan.run_count,
       segments: plan.segment_count,
       ...segments.read,

@@ -7,7 +7,7 @@ import { readIfPresent, sha256Of } from "#core/catalog/documents.ts";
 import type { Manifest, ObjectReference } from "#core/catalog/manifest.ts";
 import { type ChainFinding, verifyManifestChain } from "#core/catalog/manifest-chain.ts";
 import { listedGenerations } from "#core/catalog/manifests.ts";
-import { isBackupError } from "#core/errors.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
 import type { Deadline } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, manifestKey, newestManifestKey } from "#core/storage/keys.ts";
@@ -38,6 +38,19 @@ export interface NamedRun {
   readonly run: ObjectReference;
 }
 
+/** What a report tells of a history. */
+export interface CheckedManifests {
+  readonly manifest_count: number;
+  /** Of the newest that can be read; 0 where there is none. */
+  readonly generation: number;
+  readonly findings: readonly Finding[];
+}
+
+export function checkedManifests(history: ManifestHistory): CheckedManifests {
+  const { manifestCount: manifest_count, newest, findings } = history;
+  return { manifest_count, generation: newest?.manifest.generation ?? 0, findings };
+}
+
 /**
  * Reads every manifest of a backup. Throws UnsupportedFormatVersionError where the newest is of a
  * later version, and what StorageBackend throws.
@@ -66,6 +79,18 @@ export async function readManifestHistory(
   deadline.signal.throwIfAborted();
   findings.push(...(await checkCopy(storage, backupId, newest)));
   return { backupId, newest, manifestCount, runs, pages, findings };
+}
+
+/** The same, and BackupNotFoundError where there is nothing at all. */
+export async function readHistoryOfBackup(
+  deps: BackupReader,
+  backupId: string,
+  deadline: Deadline,
+): Promise<ManifestHistory> {
+  const history = await readManifestHistory(deps, backupId, deadline);
+  if (history.manifestCount > 0 || history.findings.length > 0) return history;
+  const message = `no committed backup has the id "${backupId}" in ${deps.storage.url}`;
+  throw new BackupError("BackupNotFoundError", message);
 }
 
 /** A newer backup is not a damaged one; but then its copy is as new. */

@@ -4,25 +4,20 @@
  */
 import { lineagesOf } from "#core/catalog/totals.ts";
 import { BackupError } from "#core/errors.ts";
-import { readNamedKeys } from "#core/prune/named-keys.ts";
-import { findOrphans, type Orphan } from "#core/prune/orphans.ts";
 import type { Deadline, OnProgress } from "#core/runtime.ts";
 import type { ValidationLevel } from "#core/validate/findings.ts";
 import { finishValidation, SegmentResults, type ValidationReport } from "#core/validate/finish.ts";
 import type { ValidationItem } from "#core/validate/item.ts";
+import { Lanes } from "#core/validate/lanes.ts";
 import {
   type BackupReader,
+  checkedManifests,
   type ManifestHistory,
-  readManifestHistory,
+  readHistoryOfBackup,
 } from "#core/validate/manifest-history.ts";
-import { planValidation, type ValidationPlan } from "#core/validate/plan.ts";
-import { validateSegment } from "#core/validate/segment.ts";
-
-/**
- * Segments looked at at once. Shallow is two HEAD requests, bound by latency; deep is bound by the
- * processor and holds about 16 MiB for each.
- */
-const concurrentSegments: Readonly<Record<ValidationLevel, number>> = { shallow: 32, deep: 4 };
+import { orphansOf } from "#core/validate/orphans.ts";
+import { planValidation } from "#core/validate/plan.ts";
+import { concurrentSegments, validateSegment } from "#core/validate/segment.ts";
 
 export interface ValidateDeps extends BackupReader {
   readonly onProgress?: OnProgress;
@@ -44,11 +39,7 @@ export async function runValidation(
   deadline: Deadline,
 ): Promise<ValidationReport> {
   const { backup_id: backupId, level } = request;
-  const history = await readManifestHistory(deps, backupId, deadline);
-  if (history.manifestCount === 0 && history.findings.length === 0) {
-    const message = `no committed backup has the id "${backupId}" in ${deps.storage.url}`;
-    throw new BackupError("BackupNotFoundError", message);
-  }
+  const history = await readHistoryOfBackup(deps, backupId, deadline);
   tellPlanned(deps, history);
   const segments = new SegmentResults();
   const lanes = new Lanes(concurrentSegments[level]);
@@ -65,8 +56,9 @@ export async function runValidation(
     planValidation(deps, request, history, onItem, deadline),
   );
   if (plan.status === "continue") throw outOfTime(backupId);
-  const orphans = await orphansOf(deps, history, plan, deadline);
-  return finishValidation({ level, history, plan, segments, orphans });
+  const manifests = checkedManifests(history);
+  const orphans = await orphansOf(deps, { backupId, manifests, plan }, deadline);
+  return finishValidation({ backup_id: backupId, level, manifests, plan, segments, orphans });
 }
 
 function tellPlanned({ onProgress }: ValidateDeps, { newest }: ManifestHistory): void {
@@ -80,48 +72,4 @@ function tellPlanned({ onProgress }: ValidateDeps, { newest }: ManifestHistory):
 function outOfTime(backupId: string): BackupError {
   const message = `the validation of backup "${backupId}" was stopped before its end`;
   return new BackupError("CancelledError", message, { hint: "Run it again; it changes nothing." });
-}
-
-/** Undefined where documents are damaged: what they name would look like nobody's. */
-async function orphansOf(
-  deps: ValidateDeps,
-  history: ManifestHistory,
-  plan: ValidationPlan,
-  deadline: Deadline,
-): Promise<AsyncIterable<Orphan> | undefined> {
-  const isKnown =
-    plan.is_complete && !history.findings.some(({ severity }) => severity === "error");
-  if (!isKnown) return undefined;
-  const named = await readNamedKeys(deps, history, deadline);
-  return findOrphans(deps.storage, history.backupId, named, deadline);
-}
-
-/** Runs up to `width` tasks at once; whoever brings one more waits. The first failure is kept. */
-class Lanes {
-  readonly #width: number;
-  readonly #underWay = new Set<Promise<void>>();
-  #failure: { readonly error: unknown } | undefined;
-
-  constructor(width: number) {
-    this.#width = width;
-  }
-
-  /** Resolves when the task has begun. Throws the failure of an earlier one. */
-  async run(task: () => Promise<void>): Promise<void> {
-    while (this.#underWay.size >= this.#width) await Promise.race(this.#underWay);
-    if (this.#failure !== undefined) throw this.#failure.error;
-    const running = task()
-      .catch((error: unknown) => {
-        this.#failure ??= { error };
-      })
-      .finally(() => this.#underWay.delete(running));
-    this.#underWay.add(running);
-  }
-
-  /** Does what brings the tasks, and leaves none of them running. Throws the first failure. */
-  async whileOpen<T>(bring: () => Promise<T>): Promise<T> {
-    const brought = await bring().finally(() => Promise.all(this.#underWay));
-    if (this.#failure !== undefined) throw this.#failure.error;
-    return brought;
-  }
 }

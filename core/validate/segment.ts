@@ -7,8 +7,17 @@ import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, indexKeyOf } from "#core/storage/keys.ts";
 import { SegmentContents } from "#core/validate/contents.ts";
 import { FindingLog, type LoggedFindings } from "#core/validate/finding-log.ts";
-import { type FindingCode, finding } from "#core/validate/findings.ts";
+import { type FindingCode, finding, type ValidationLevel } from "#core/validate/findings.ts";
 import { placeOf, type ValidationItem } from "#core/validate/item.ts";
+
+/**
+ * Segments looked at at once. Shallow is two HEAD requests, bound by latency; deep is bound by the
+ * processor and holds about 16 MiB for each.
+ */
+export const concurrentSegments: Readonly<Record<ValidationLevel, number>> = {
+  shallow: 32,
+  deep: 4,
+};
 
 /** Findings kept of one segment; a segment that is bad throughout needs no more. */
 const findingsPerSegmentMax = 100;

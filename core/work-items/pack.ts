@@ -61,10 +61,13 @@ export function packByCost<Work>(
 }
 
 /**
- * Two items that follow one another cost more than one may, so there are fewer than twice as many
+ * Of an item, at most. Two that follow one another cost more than one may, so there are fewer than twice as many
  * items as the total has room for.
  */
-function costOfItem(total: bigint, { workers, itemCostMin }: PackingOptions): bigint {
+export function costOfItem(
+  total: bigint,
+  { workers, itemCostMin }: Pick<PackingOptions, "workers" | "itemCostMin">,
+): bigint {
   const even = total / (BigInt(workers) * itemsPerWorker);
   const floor = (2n * total) / BigInt(workItemsMax) + 1n;
   return [even, floor, itemCostMin].reduce((a, b) => (a > b ? a : b));
