@@ -33,3 +33,10 @@ export function duration(text: string): number {
   if (count !== undefined && unit !== undefined) return Number(count) * unitMs[unit]!;
   throw new InvalidArgumentError("It must be a number with a unit: 90s, 30m, 24h, 7d.");
 }
+
+/** An offset of Kafka's: 0 to 2^63 - 1. */
+export function offset(text: string): bigint {
+  const value = /^\d{1,19}$/.test(text) ? BigInt(text) : -1n;
+  if (value >= 0n && value < 2n ** 63n) return value;
+  throw new InvalidArgumentError("It must be an offset, a whole number from 0.");
+}

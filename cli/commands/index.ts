@@ -28,6 +28,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("#cli/commands/describe.ts"),
   },
   {
+    name: "inspect",
+    summary: "look at records of a backup",
+    load: () => import("#cli/commands/inspect.ts"),
+  },
+  {
     name: "validate",
     summary: "check that a backup is sound",
     load: () => import("#cli/commands/validate.ts"),
