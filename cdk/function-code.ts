@@ -10,7 +10,7 @@ import { copyNativePackages, nativePackages } from "#cdk/native-packages.ts";
 
 const root = join(import.meta.dirname, "..");
 /** Of `functions/`: what the functions share. */
-const shared = ["runtime.ts", "settings.ts"];
+const shared = ["failure.ts", "item-list.ts", "runtime.ts", "settings.ts"];
 /** Bundled CommonJS packages ask for Node's own modules by `require`. */
 const requireForBundled =
   'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
