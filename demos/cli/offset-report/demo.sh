@@ -21,7 +21,7 @@ say '1. Two topics: 100 orders, and a payment for each.'
 run <<'SH'
 kafka-topics.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --create --topic orders --partitions 3
 kafka-topics.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --create --topic payments --partitions 3
-sed '1d; s/^\([^,]*\),/\1\t&/' ../../data/orders.csv |
+awk -F, 'NR > 1 { printf "%s\t%s\n", $1, $0 }' ../../data/orders.csv |
   kafka-console-producer.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --topic orders \
     --reader-property parse.key=true
 awk -F, 'NR > 1 { printf "%s\tpayment of order %s, %s\n", $1, $1, $3 }' ../../data/orders.csv |

@@ -9,7 +9,7 @@ uses_groups orders-streams
 say '1. A topic with 100 orders, keyed by order id.'
 run <<'SH'
 kafka-topics.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --create --topic orders --partitions 3
-sed '1d; s/^\([^,]*\),/\1\t&/' ../../data/orders.csv |
+awk -F, 'NR > 1 { printf "%s\t%s\n", $1, $0 }' ../../data/orders.csv |
   kafka-console-producer.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --topic orders \
     --reader-property parse.key=true
 SH
