@@ -1,19 +1,27 @@
 /** `kafka-backup prune`: removes what a backup does not need. */
-import { type Configure, pathHelp, withExamples } from "#cli/command.ts";
+import { Option } from "commander";
+import { type Configure, pathHelp, tableHelp, withExamples } from "#cli/command.ts";
 import type { Io } from "#cli/io.ts";
 import { duration } from "#cli/option-values.ts";
 import { tableText } from "#cli/output.ts";
-import { openCatalogOn, openStorageAt } from "#cli/runtime.ts";
+import { prunedSnapshotsText } from "#cli/pruned-snapshots-text.ts";
+import { openCatalogOn, openStorageAt, tableNamed } from "#cli/runtime.ts";
+import type { Session } from "#cli/session.ts";
 import { bytesText, countText, durationText, numbered } from "#cli/text.ts";
-import { exitCodes } from "#core/errors.ts";
+import { BackupError, exitCodes } from "#core/errors.ts";
 import type { JudgedOrphan, ObjectCount, OrphanFate, PruneResult } from "#core/prune/prune.ts";
+import type { PrunedSnapshotKind } from "#core/prune/prune-snapshots.ts";
 import { parseLocation } from "#core/storage/location.ts";
 
 interface PruneOptions {
   readonly path: string;
-  readonly backupId: string;
-  readonly execute?: boolean;
+  readonly orphans?: true;
+  readonly backupId?: string;
   readonly grace?: number;
+  readonly snapshots?: PrunedSnapshotKind;
+  readonly olderThan?: number;
+  readonly table?: string;
+  readonly execute?: boolean;
 }
 
 export const configure: Configure = (command, context) => {
@@ -23,38 +31,95 @@ export const configure: Configure = (command, context) => {
       "what interrupted runs left behind; removes nothing",
     ],
     ["kafka-backup prune --orphans --path /backups --backup-id orders --execute", "remove it"],
+    [
+      "kafka-backup prune --snapshots safety --older-than 90d --path /backups",
+      "old snapshots of offsets that only resets and rollbacks took; removes nothing",
+    ],
   ]);
   command
-    .requiredOption("--orphans", "objects that no manifest and no open run names")
+    .addOption(
+      new Option("--orphans", "objects that no manifest and no open run names").conflicts([
+        "snapshots",
+        "olderThan",
+        "table",
+      ]),
+    )
+    .addOption(
+      new Option(
+        "--snapshots <kind>",
+        "snapshots of offsets that no unfinished restore needs: those that commands took to undo " +
+          "what they did, or all",
+      )
+        .choices(["safety", "all"])
+        .conflicts(["backupId", "grace"]),
+    )
     .requiredOption("--path <location>", pathHelp)
-    .requiredOption("--backup-id <id>", "the backup, as list shows it")
+    .option("--backup-id <id>", "of orphans: the backup, as list shows it")
     .option("--execute", "remove them, and not only list them")
     .option(
       "--grace <duration>",
-      "keep what is younger: 90s, 30m, 24h, 7d (default: 24h)",
+      "of orphans: keep what is younger: 90s, 30m, 24h, 7d (default: 24h)",
       duration,
-    );
+    )
+    .option("--older-than <duration>", "of snapshots: keep what is younger; 24h or more", duration)
+    .option("--table <name>", tableHelp);
   command.addHelpText(
     "after",
     "\nA worker that was frozen or cut off may still be about to name what it stored: shorten\n" +
       "--grace only where none is left. Nothing is removed while a run holds the lease (exit 11),\n" +
-      "nor from a backup whose documents are damaged (exit 13).",
+      "nor from a backup whose documents are damaged (exit 13), nor a snapshot while documents of\n" +
+      "an unfinished three-phase restore are.",
   );
-  context.action(command, async (session, options: PruneOptions) => {
-    const { graceDefaultMs, pruneOrphans } = await import("#core/prune/prune.ts");
-    const storage = await openStorageAt(session, parseLocation(options.path));
-    const catalog = await openCatalogOn(session, storage);
-    const request = {
-      backup_id: options.backupId,
-      execute: options.execute === true,
-      grace_ms: options.grace ?? graceDefaultMs,
-    };
-    const deps = { storage, catalog, clock: session.clock };
-    const result = await pruneOrphans(deps, request, session.deadline);
-    await session.write(result, () => resultText(session.io, result));
-    return exitCodes.done;
+  context.action(command, (session, options: PruneOptions) => {
+    if (options.orphans) return pruneOrphans(session, options);
+    if (options.snapshots !== undefined) return pruneSnapshots(session, options);
+    throw new BackupError("InvalidRequestError", "--orphans or --snapshots is missing", {
+      hint: "Say what is to be pruned: --orphans, or --snapshots safety.",
+    });
   });
 };
+
+async function pruneOrphans(session: Session, options: PruneOptions): Promise<number> {
+  const { graceDefaultMs, pruneOrphans } = await import("#core/prune/prune.ts");
+  const backup_id = given(options.backupId, "--backup-id");
+  const storage = await openStorageAt(session, parseLocation(options.path));
+  const catalog = await openCatalogOn(session, storage);
+  const request = {
+    backup_id,
+    execute: options.execute === true,
+    grace_ms: options.grace ?? graceDefaultMs,
+  };
+  const deps = { storage, catalog, clock: session.clock };
+  const result = await pruneOrphans(deps, request, session.deadline);
+  await session.write(result, () => resultText(session.io, result));
+  return exitCodes.done;
+}
+
+async function pruneSnapshots(session: Session, options: PruneOptions): Promise<number> {
+  const { pruneSnapshots } = await import("#core/prune/prune-snapshots.ts");
+  const request = {
+    kind: given(options.snapshots, "--snapshots"),
+    older_than_ms: given(options.olderThan, "--older-than"),
+    execute: options.execute === true,
+  };
+  const storage = await openStorageAt(session, parseLocation(options.path));
+  const catalog = await openCatalogOn(session, storage, tableNamed(options.table));
+  const { clock, newId } = session;
+  const result = await pruneSnapshots(
+    { storage, catalog, clock, newId },
+    request,
+    session.deadline,
+  );
+  await session.write(result, () => prunedSnapshotsText(session.io, storage.url, result));
+  return exitCodes.done;
+}
+
+function given<T>(value: T | undefined, option: string): T {
+  if (value !== undefined) return value;
+  throw new BackupError("InvalidRequestError", `${option} is missing`, {
+    hint: "`kafka-backup prune --help` shows examples.",
+  });
+}
 
 /** What fits a few screens; `--format json` has all. */
 const orphansShown = 100;

@@ -1,5 +1,5 @@
 /** The commands that read and prune a backup, run in this process on a folder of its own. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -172,6 +172,28 @@ test("C3: prune lists orphans, and removes them only with --execute and past the
   expect((await prune()).stdout).toMatch(/^Backup nightly has no orphans/);
 });
 
+test("C6: prune lists old snapshots, and removes them only with --execute", async () => {
+  const id = "snapshot-20200101T000000Z-0a1b2c3d";
+  const snapshot = {
+    ...{ snapshot_id: id, description: "", created_at: "2020-01-01T00:00:00Z", format_version: 1 },
+    ...{ consumer_groups: {}, cluster_id: "c", all_groups: false, topics: {}, unread_groups: [] },
+    safety: true,
+  };
+  const file = join(folder, "snapshots", `${id}.json`);
+  await mkdir(join(folder, "snapshots"));
+  await writeFile(file, JSON.stringify(snapshot));
+  const year2020 = new Date("2020-01-01T00:00:00Z");
+  await utimes(file, year2020, year2020);
+  const prune = (...more: string[]) =>
+    cli("prune", "--snapshots", "safety", "--path", folder, "--older-than", "30d", ...more);
+  const dry = await prune();
+  expect(dry.stdout).toMatch(new RegExp(`^${id} .* would be removed$`, "m"));
+  expect(dry.stdout).toContain("Add --execute to remove them.");
+  const executed = await prune("--execute", "--format", "json");
+  expect(JSON.parse(executed.stdout)).toMatchObject({ counts: { removed: 1, needed: 0 } });
+  expect((await prune()).stdout).toMatch(/^There are no offset snapshots in /);
+});
+
 test("a backup that does not exist ends each command with 10, and nothing on stdout", async () => {
   for (const command of [at("describe", "no"), at("validate", "no"), at("prune", "no")]) {
     const orphans = command[0] === "prune" ? ["--orphans"] : [];
@@ -192,6 +214,9 @@ test("S2: a backup id that reaches outside is a usage error", async () => {
 test("wrong options are usage errors that name the option", async () => {
   const wrong = [
     { argv: at("prune"), names: "--orphans" },
+    { argv: ["prune", "--orphans", "--path", folder], names: "--backup-id" },
+    { argv: ["prune", "--snapshots", "all", "--path", folder], names: "--older-than" },
+    { argv: [...at("prune"), "--snapshots", "all"], names: "--backup-id" },
     { argv: [...at("prune"), "--orphans", "--grace", "soon"], names: "--grace" },
     { argv: [...at("describe"), "--generation", "0"], names: "--generation" },
     { argv: [...at("describe"), "--runs", "few"], names: "--runs" },
