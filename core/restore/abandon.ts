@@ -3,7 +3,7 @@ import { withLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { knownRestore } from "#core/restore/identity.ts";
-import { restoreScope } from "#core/restore/run.ts";
+import { restoreScope } from "#core/restore/scope.ts";
 import { releaseTopic } from "#core/restore/topics.ts";
 import type { Deadline } from "#core/runtime.ts";
 

@@ -9,6 +9,7 @@ import { preflight, refuseErrors } from "#core/restore/preflight.ts";
 import type { RestoreReport } from "#core/restore/report.ts";
 import { type RestoreRequest, requestSha256 } from "#core/restore/request.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
+import { summaryOfBegun } from "#core/restore/restore-summary.ts";
 import { newRunId } from "#core/run-id.ts";
 
 export type Beginning =
@@ -54,6 +55,7 @@ export async function beginRestore(
   };
   const record = new RestoreRecord(deps.storage, intent.backup_id, intent.restore_id);
   await record.writeIntent(intent);
+  await deps.catalog.noteRestore(intent.backup_id, summaryOfBegun(intent));
   return { status: "begun", intent };
 }
 

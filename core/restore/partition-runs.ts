@@ -1,13 +1,19 @@
 /** The partitions of a restore, several at a time; a failure of one is a result of that one. */
 import pLimit from "p-limit";
+import type { z } from "zod";
 import type { PartitionFailure } from "#core/partition-failure.ts";
-import type { RestoreDeps, RestorePartitionRequest } from "#core/restore/contract.ts";
+import {
+  type RestoreDeps,
+  type RestorePartitionRequest,
+  restorePartitionRequest,
+  type VerifyCursor,
+  type VerifyPartitionOutcome,
+} from "#core/restore/contract.ts";
 import type {
   PartitionResult,
   RestoreIntent,
   RestoreTarget,
   TopicPlan,
-  VerifiedPartition,
 } from "#core/restore/documents.ts";
 import { restorePartition } from "#core/restore/partition.ts";
 import type { RestoreRecord } from "#core/restore/restore-record.ts";
@@ -21,19 +27,32 @@ export interface PartitionRuns<Outcome> {
   readonly failed: readonly PartitionFailure[];
 }
 
-/** The requests of all partitions of a topic. */
-export function partitionRequests(
-  intent: RestoreIntent,
-  plan: TopicPlan,
-  target: RestoreTarget,
-  checkpointIntervalMs: number,
-): RestorePartitionRequest[] {
+/** What differs from partition to partition of one restore. */
+export const restoreWork = restorePartitionRequest.pick({
+  source_topic: true,
+  source_partition: true,
+  lineage: true,
+  target_topic: true,
+  target_partition: true,
+  target_topic_id: true,
+  max_message_bytes: true,
+});
+export type RestoreWork = z.infer<typeof restoreWork>;
+
+/** What all partitions of one restore have in common. */
+export type RestoreInCommon = Pick<
+  RestorePartitionRequest,
+  | "backup_id"
+  | "restore_id"
+  | "manifest"
+  | "window"
+  | "include_offset_headers"
+  | "checkpoint_interval_ms"
+>;
+
+/** All partitions of a topic. */
+export function partitionWorks(plan: TopicPlan, target: RestoreTarget): RestoreWork[] {
   return plan.partitions.map(({ source_partition, target_partition, lineage }) => ({
-    backup_id: intent.backup_id,
-    restore_id: intent.restore_id,
-    manifest: intent.manifest,
-    window: intent.window,
-    include_offset_headers: intent.include_offset_headers,
     source_topic: plan.source_topic,
     source_partition,
     lineage,
@@ -41,8 +60,31 @@ export function partitionRequests(
     target_partition,
     target_topic_id: target.topic_id,
     max_message_bytes: maxMessageBytesDuring(plan, target),
-    checkpoint_interval_ms: checkpointIntervalMs,
   }));
+}
+
+export function partitionRequest(
+  inCommon: RestoreInCommon,
+  work: RestoreWork,
+): RestorePartitionRequest {
+  const { backup_id, restore_id, manifest, window, include_offset_headers } = inCommon;
+  const { checkpoint_interval_ms } = inCommon;
+  return {
+    ...{ backup_id, restore_id, manifest, window, include_offset_headers },
+    checkpoint_interval_ms,
+    ...work,
+  };
+}
+
+/** The requests of all partitions of a topic. */
+export function partitionRequests(
+  intent: RestoreIntent,
+  plan: TopicPlan,
+  target: RestoreTarget,
+  checkpoint_interval_ms: number,
+): RestorePartitionRequest[] {
+  const inCommon = { ...intent, checkpoint_interval_ms };
+  return partitionWorks(plan, target).map((work) => partitionRequest(inCommon, work));
 }
 
 /** Runs `work` for each request; those that the deadline comes before are in neither list. */
@@ -83,27 +125,36 @@ export async function restoreWhole(
   return requirePassed(request, deadline);
 }
 
+/** The same of its verification. */
+export async function verifyWhole(
+  deps: RestoreDeps,
+  record: RestoreRecord,
+  request: RestorePartitionRequest,
+  deadline: Deadline,
+): Promise<true | undefined> {
+  const { status } = await verifyOnce(deps, record, request, undefined, deadline);
+  return status === "verified" ? true : requirePassed(request, deadline);
+}
+
 /**
- * Verifies the partition unless an earlier attempt did: once its topic is finished, compaction and
- * producers may change it. Undefined when the deadline came first.
+ * Verifies the partition, from `cursor` on, unless an earlier attempt did: once its topic is
+ * finished, compaction and producers may change it.
  */
 export async function verifyOnce(
   deps: RestoreDeps,
   record: RestoreRecord,
   request: RestorePartitionRequest,
+  cursor: VerifyCursor | undefined,
   deadline: Deadline,
-): Promise<VerifiedPartition | undefined> {
+): Promise<VerifyPartitionOutcome> {
   const at = { topic: request.target_topic, partition: request.target_partition };
   const earlier = await record.verified(at);
-  if (earlier !== undefined) return earlier;
-  const outcome = await verifyPartition(deps, request, deadline);
-  if (outcome.status === "continue") return requirePassed(request, deadline);
-  const verified = {
-    record_count: outcome.record_count,
-    verified_at: BigInt(deps.clock.nowMs()),
-  };
-  await record.writeVerified(at, verified);
-  return verified;
+  if (earlier !== undefined) return { status: "verified", record_count: earlier.record_count };
+  const outcome = await verifyPartition(deps, { ...request, cursor }, deadline);
+  if (outcome.status === "continue") return outcome;
+  const { record_count } = outcome;
+  await record.writeVerified(at, { record_count, verified_at: BigInt(deps.clock.nowMs()) });
+  return outcome;
 }
 
 /** A worker that stops for any other reason than the deadline is a bug that would go unseen. */

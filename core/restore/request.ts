@@ -1,6 +1,7 @@
 /** What a restore is asked for, and the hash by which the same command is recognised. */
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import type { RestoreConfig } from "#core/config/schema.ts";
 import { toJson } from "#core/json.ts";
 import { timeWindow } from "#core/restore/documents.ts";
 
@@ -84,4 +85,38 @@ function canonical(value: unknown): unknown {
   const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
   entries.sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(entries.map(([key, entry]) => [key, canonical(entry)]));
+}
+
+/** What a configuration asks for. */
+export function restoreRequestOf({ backup_id, target, restore }: RestoreConfig): RestoreRequest {
+  const { time_window_start: start, time_window_end: end, lineage } = restore;
+  const { include_offset_headers } = restore;
+  return {
+    backup_id,
+    window: { ...(start !== undefined && { start }), ...(end !== undefined && { end }) },
+    topics: target.topics,
+    topic_mapping: restore.topic_mapping,
+    partition_mapping: restore.partition_mapping,
+    ...(lineage !== undefined && { lineage }),
+    create_topics: restore.create_topics,
+    allow_non_empty: restore.allow_non_empty,
+    ...(include_offset_headers !== undefined && { include_offset_headers }),
+  };
+}
+
+/** How a restore goes about what it is asked for. */
+export interface RestoreSettings {
+  readonly max_concurrent_partitions: number;
+  /** At most this long between durable checkpoints of a partition. */
+  readonly checkpoint_interval_ms: number;
+  /** Of the target, for the commands that a report shows. */
+  readonly bootstrap_servers: readonly string[];
+}
+
+export function restoreSettingsOf({ target, restore }: RestoreConfig): RestoreSettings {
+  return {
+    max_concurrent_partitions: restore.max_concurrent_partitions,
+    checkpoint_interval_ms: restore.checkpoint_interval_secs * 1000,
+    bootstrap_servers: target.bootstrap_servers,
+  };
 }

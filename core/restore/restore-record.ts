@@ -41,7 +41,10 @@ interface TargetPartition {
   readonly partition: number;
 }
 
-/** Readers answer undefined where nothing was written; writers are write-once. */
+/**
+ * Readers answer undefined where nothing was written; writers are write-once. Where two processes
+ * may come to tell the same at the same time, the one that comes first counts, for both.
+ */
 export class RestoreRecord {
   readonly backupId: string;
   readonly restoreId: string;
@@ -78,23 +81,27 @@ export class RestoreRecord {
   }
 
   writeVerified(at: TargetPartition, verified: VerifiedPartition): Promise<void> {
-    return this.#write(this.#partitionKey(at, restoreVerifiedName), verified);
+    return this.#writeFirst(this.#partitionKey(at, restoreVerifiedName), verified);
   }
 
   restoredTopic(topic: string): Promise<RestoredTopic | undefined> {
     return this.#state(restoredTopicKey(this.restoreId, topic), restoredTopic);
   }
 
-  writeRestoredTopic(restored: RestoredTopic): Promise<void> {
-    return this.#write(restoredTopicKey(this.restoreId, restored.topic), restored);
+  /** What is written there then. */
+  async writeRestoredTopic(restored: RestoredTopic): Promise<RestoredTopic> {
+    await this.#writeFirst(restoredTopicKey(this.restoreId, restored.topic), restored);
+    return (await this.restoredTopic(restored.topic)) ?? restored;
   }
 
   report(): Promise<RestoreReport | undefined> {
     return this.#document(restoreReportKey(this.restoreId), restoreReport);
   }
 
-  writeReport(report: RestoreReport): Promise<void> {
-    return this.#write(restoreReportKey(this.restoreId), report);
+  /** What is written there then. */
+  async writeReport(report: RestoreReport): Promise<RestoreReport> {
+    await this.#writeFirst(restoreReportKey(this.restoreId), report);
+    return (await this.report()) ?? report;
   }
 
   abandoned(): Promise<AbandonedRestore | undefined> {
@@ -120,6 +127,10 @@ export class RestoreRecord {
     const path = inBackup(this.backupId, key);
     const body = await readIfPresent(this.#storage, path);
     return body === undefined ? undefined : parseState(path, body, schema);
+  }
+
+  async #writeFirst(key: string, value: unknown): Promise<void> {
+    await this.#storage.createIfAbsent(inBackup(this.backupId, key), documentBytes(value));
   }
 
   #write(key: string, value: unknown): Promise<void> {

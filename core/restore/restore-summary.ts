@@ -4,7 +4,7 @@ import type { RestoreIntent } from "#core/restore/documents.ts";
 import type { RestoreReport } from "#core/restore/report.ts";
 import type { RestoreRecord } from "#core/restore/restore-record.ts";
 
-export function begunRestore(intent: RestoreIntent): RestoreSummary {
+export function summaryOfBegun(intent: RestoreIntent): RestoreSummary {
   const { window, topics } = intent;
   return {
     restore_id: intent.restore_id,
@@ -20,13 +20,13 @@ export function begunRestore(intent: RestoreIntent): RestoreSummary {
   };
 }
 
-export function finishedRestore(intent: RestoreIntent, report: RestoreReport): RestoreSummary {
+export function summaryOfFinished(intent: RestoreIntent, report: RestoreReport): RestoreSummary {
   const { finished_at: ended_at, record_count } = report;
-  return { ...begunRestore(intent), status: "finished", ended_at, record_count };
+  return { ...summaryOfBegun(intent), status: "finished", ended_at, record_count };
 }
 
-export function abandonedRestore(intent: RestoreIntent, abandonedAt: bigint): RestoreSummary {
-  return { ...begunRestore(intent), status: "abandoned", ended_at: abandonedAt };
+export function summaryOfAbandoned(intent: RestoreIntent, abandonedAt: bigint): RestoreSummary {
+  return { ...summaryOfBegun(intent), status: "abandoned", ended_at: abandonedAt };
 }
 
 /** Undefined where no intent was stored. Throws as reading its documents does. */
@@ -39,8 +39,8 @@ export async function readRestoreSummary(
     record.abandoned(),
   ]);
   if (intent === undefined) return undefined;
-  if (report !== undefined) return finishedRestore(intent, report);
+  if (report !== undefined) return summaryOfFinished(intent, report);
   return abandoned === undefined
-    ? begunRestore(intent)
-    : abandonedRestore(intent, abandoned.abandoned_at);
+    ? summaryOfBegun(intent)
+    : summaryOfAbandoned(intent, abandoned.abandoned_at);
 }

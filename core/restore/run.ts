@@ -13,12 +13,13 @@ import {
 } from "#core/partition-failure.ts";
 import { beginRestore } from "#core/restore/begin.ts";
 import type { RestoreDeps, RestorePartitionRequest } from "#core/restore/contract.ts";
-import type { PartitionResult, RestoreIntent } from "#core/restore/documents.ts";
+import type { PartitionResult, RestoreIntent, TopicPlan } from "#core/restore/documents.ts";
+import { finishWholeTopics } from "#core/restore/finish.ts";
 import {
   partitionRequests,
   restoreWhole,
   runPartitions,
-  verifyOnce,
+  verifyWhole,
 } from "#core/restore/partition-runs.ts";
 import {
   type FinishedTopic,
@@ -26,20 +27,17 @@ import {
   type RestorePhase,
   type RestoreReport,
 } from "#core/restore/report.ts";
-import type { RestoreRequest } from "#core/restore/request.ts";
+import type { RestoreRequest, RestoreSettings } from "#core/restore/request.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
-import { finishTopic, prepareTopic } from "#core/restore/topics.ts";
+import { restoreScope } from "#core/restore/scope.ts";
+import { prepareTopics } from "#core/restore/topics.ts";
 import type { Deadline } from "#core/runtime.ts";
-import { checkBackupId } from "#core/storage/keys.ts";
 
-export interface RestoreOptions {
+export { restoreScope };
+
+export interface RestoreOptions extends RestoreSettings {
   /** Another restore, where the same request was restored before. */
   readonly start_new: boolean;
-  readonly max_concurrent_partitions: number;
-  /** At most this long between durable checkpoints of a partition. */
-  readonly checkpoint_interval_ms: number;
-  /** Of the target, for the commands that a report shows. */
-  readonly bootstrap_servers: readonly string[];
 }
 
 export interface RestoreResult {
@@ -50,11 +48,6 @@ export interface RestoreResult {
   readonly status: "done" | "already_done" | "incomplete";
   readonly report: RestoreReport;
   readonly failed: readonly FailedPartition[];
-}
-
-/** Restores into one cluster out of one backup go one after the other. */
-export function restoreScope(backupId: string, clusterId: string) {
-  return { backupId: checkBackupId(backupId), purpose: `restore:${clusterId}` };
 }
 
 /**
@@ -127,8 +120,7 @@ class RestoreRun {
     if (this.#failed.length > 0) {
       return { status: "incomplete", report, failed: this.#failed.map(failedPartition) };
     }
-    await this.#record.writeReport(report);
-    return { status: "done", report, failed: [] };
+    return { status: "done", report: await this.#record.writeReport(report), failed: [] };
   }
 
   async #phase<Outcome>(phase: RestorePhase, work: () => Promise<Outcome>): Promise<Outcome> {
@@ -161,14 +153,12 @@ class RestoreRun {
   }
 
   async #prepare(): Promise<RestorePartitionRequest[]> {
-    const requests: RestorePartitionRequest[] = [];
-    for (const plan of this.#intent.topics) {
-      this.#stopWhenPassed();
-      const target = await prepareTopic(this.#deps, this.#record, plan);
-      const interval = this.#options.checkpoint_interval_ms;
-      requests.push(...partitionRequests(this.#intent, plan, target, interval));
-    }
-    return requests;
+    const { topics } = this.#intent;
+    const targets = await prepareTopics(this.#deps, this.#record, topics, this.#deadline);
+    const interval = this.#options.checkpoint_interval_ms;
+    return targets.flatMap((target, i) =>
+      partitionRequests(this.#intent, topics[i]!, target, interval),
+    );
   }
 
   async #restore(
@@ -193,7 +183,7 @@ class RestoreRun {
     for (const { record_count } of restored.values()) records += record_count;
     const pending = requests.filter((request) => restored.has(request));
     await this.#runAll(pending, Number(records), async (request) => {
-      const outcome = await verifyOnce(this.#deps, this.#record, request, this.#deadline);
+      const outcome = await verifyWhole(this.#deps, this.#record, request, this.#deadline);
       if (outcome !== undefined) verified.push(restored.get(request)!);
       return outcome;
     });
@@ -234,25 +224,17 @@ class RestoreRun {
 
   /** Puts back the settings of the topics of which every partition is verified. */
   async #finish(verified: readonly PartitionResult[]): Promise<Map<string, FinishedTopic>> {
-    const finished = new Map<string, FinishedTopic>();
-    for (const plan of this.#intent.topics) {
-      const results = verified
-        .filter(({ target_topic }) => target_topic === plan.target_topic)
-        .sort((a, b) => a.target_partition - b.target_partition);
-      const isWhole = results.length === plan.partitions.length;
-      const target = await this.#record.target(plan.target_topic);
-      if (target === undefined) continue;
-      const restored = isWhole
-        ? await finishTopic(
-            this.#deps,
-            this.#record,
-            plan,
-            results,
-            this.#options.bootstrap_servers,
-          )
-        : undefined;
-      finished.set(plan.target_topic, { target, restored, results });
-    }
-    return finished;
+    const { topics } = this.#intent;
+    const finishing = {
+      deps: this.#deps,
+      record: this.#record,
+      resultsOf: async ({ target_topic }: TopicPlan) =>
+        verified.filter((result) => result.target_topic === target_topic),
+      bootstrapServers: this.#options.bootstrap_servers,
+    };
+    const finished = await finishWholeTopics(finishing, topics, this.#deadline);
+    return new Map(
+      finished.flatMap((topic) => (topic === undefined ? [] : [[topic.target.topic, topic]])),
+    );
   }
 }

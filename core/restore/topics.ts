@@ -17,6 +17,49 @@ import type { RestoreRecord } from "#core/restore/restore-record.ts";
 import { keptRetention } from "#core/restore/retention.ts";
 import { topicSettingsByName } from "#core/restore/target.ts";
 import { changedSettings, settingsBefore } from "#core/restore/topic-settings.ts";
+import type { Deadline } from "#core/runtime.ts";
+
+/** Topics that are asked about, made or changed at the same time. */
+const concurrentTopics = 8;
+
+/**
+ * Does `work` for the topics in their order, a few at a time, until the deadline: what it gave for
+ * those that it was done for. For the first few it is always done.
+ */
+export async function topicByTopic<Done>(
+  plans: readonly TopicPlan[],
+  deadline: Deadline,
+  work: (plan: TopicPlan) => Promise<Done>,
+): Promise<Done[]> {
+  const done: Done[] = [];
+  for (let at = 0; at < plans.length; at += concurrentTopics) {
+    if (at > 0 && deadline.passed()) break;
+    const settled = await Promise.allSettled(plans.slice(at, at + concurrentTopics).map(work));
+    // Thrown when all have ended: nothing goes on behind the caller's back.
+    for (const one of settled) {
+      if (one.status === "rejected") throw one.reason;
+      done.push(one.value);
+    }
+  }
+  return done;
+}
+
+/** `prepareTopic` for the topics in their order, until the deadline. */
+export function prepareTopics(
+  deps: RestoreDeps,
+  record: RestoreRecord,
+  plans: readonly TopicPlan[],
+  deadline: Deadline,
+): Promise<RestoreTarget[]> {
+  return topicByTopic(plans, deadline, (plan) => prepareTopic(deps, record, plan));
+}
+
+/** The target of a topic that was prepared. Throws TopicChangedError where none was. */
+export async function knownTarget(record: RestoreRecord, plan: TopicPlan): Promise<RestoreTarget> {
+  const target = await record.target(plan.target_topic);
+  if (target === undefined) throw topicChanged(record, plan.target_topic);
+  return target;
+}
 
 /**
  * Makes the target topic ready for the first produce, whatever an earlier attempt did of it.
@@ -126,8 +169,7 @@ export async function finishTopic(
 ): Promise<RestoredTopic> {
   const earlier = await record.restoredTopic(plan.target_topic);
   if (earlier !== undefined) return earlier;
-  const target = await record.target(plan.target_topic);
-  if (target === undefined) throw topicChanged(record, plan.target_topic);
+  const target = await knownTarget(record, plan);
   await requireSame(deps, record, target);
   const kept = await keptRetention(deps, plan, target, results, bootstrapServers);
   await putBack(deps, plan, target, kept);
@@ -137,8 +179,7 @@ export async function finishTopic(
     restored_at: BigInt(deps.clock.nowMs()),
     kept,
   };
-  await record.writeRestoredTopic(restored);
-  return restored;
+  return record.writeRestoredTopic(restored);
 }
 
 /**

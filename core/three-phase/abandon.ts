@@ -2,7 +2,7 @@
 import { withLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
 import { type AbandonResult, abandonRestore } from "#core/restore/abandon.ts";
-import { restoreScope } from "#core/restore/run.ts";
+import { restoreScope } from "#core/restore/scope.ts";
 import type { Deadline } from "#core/runtime.ts";
 import type { ThreePhaseDeps } from "#core/three-phase/contract.ts";
 import { type KnownThreePhase, restoreWithin } from "#core/three-phase/identity.ts";
