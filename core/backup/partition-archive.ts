@@ -92,9 +92,11 @@ export class PartitionArchive {
     await this.#checkpointWhenDue();
   }
 
-  /** There is nothing more before `offset`. */
-  skipTo(offset: bigint): void {
-    if (offset > this.#nextOffset) this.#nextOffset = offset;
+  /** There is nothing more before `offset`; `leaderEpoch` is of the log there, where it is known. */
+  skipTo(offset: bigint, leaderEpoch = this.#lastLeaderEpoch): void {
+    if (offset <= this.#nextOffset) return;
+    this.#nextOffset = offset;
+    this.#lastLeaderEpoch = leaderEpoch;
   }
 
   /** Offsets up to `to` are lost to this backup; durable at once. */

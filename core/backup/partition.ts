@@ -236,12 +236,15 @@ class PartitionReader {
       if (lastOffsetOf(header) < this.#archive.nextOffset) continue;
       this.#refuseLaterEpoch(header);
       if (work.range !== undefined && header.baseOffset < work.range.from_offset) {
-        this.#archive.skipTo(lastOffsetOf(header) + 1n); // It is the range's before this one.
+        // It is the range's before this one.
+        this.#archive.skipTo(lastOffsetOf(header) + 1n, header.partitionLeaderEpoch);
       } else if (verdict !== "keep") await this.#archive.drop(header, verdict);
       else if (header.recordCount === 0) await this.#archive.drop(header, "empty");
       else await this.#archive.append(batch, header);
     }
-    if (this.#fetchOffset >= work.end_offset) this.#archive.skipTo(work.end_offset);
+    if (this.#fetchOffset >= work.end_offset) {
+      this.#archive.skipTo(work.end_offset, work.end_leader_epoch);
+    }
   }
 
   /**
