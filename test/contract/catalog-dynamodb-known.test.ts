@@ -8,7 +8,7 @@ import type { CatalogTable } from "#core/catalog/table.ts";
 import { describeBackup } from "#core/describe/describe.ts";
 import { describeRestores } from "#core/describe/restores.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
-import { begunRestore, finishedRestore } from "#core/restore/restore-summary.ts";
+import { summaryOfBegun, summaryOfFinished } from "#core/restore/restore-summary.ts";
 import { deadlineAt } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { snapshotKey } from "#core/storage/keys.ts";
@@ -164,10 +164,10 @@ describe("restores in a table", () => {
 
   test("are described as the bucket has them, and nothing is read of those it knows", async () => {
     const [one, other] = [await begin(0), await begin(1)];
-    await catalog.noteRestore(backupId, begunRestore(one.intent));
+    await catalog.noteRestore(backupId, summaryOfBegun(one.intent));
     const report = { ...reportOf(other.intent), record_count: 2n ** 60n };
     await other.record.writeReport(report);
-    await catalog.noteRestore(backupId, finishedRestore(other.intent, report));
+    await catalog.noteRestore(backupId, summaryOfFinished(other.intent, report));
     expect(await created.keys()).toEqual([
       "backup#orders restore#20260131T120000Z-00000001",
       "backup#orders restore#20260131T120001Z-00000001",
@@ -184,7 +184,7 @@ describe("restores in a table", () => {
 
   test("that ended or began without the table are described as the bucket has them", async () => {
     const [one, other] = [await begin(0), await begin(1)];
-    await catalog.noteRestore(backupId, begunRestore(one.intent));
+    await catalog.noteRestore(backupId, summaryOfBegun(one.intent));
     await one.record.writeReport(reportOf(one.intent));
     await other.record.writeAbandoned({ abandoned_at: 8n });
     expect(await restoresBy(catalog)).toMatchObject([

@@ -1,7 +1,11 @@
 /** Restores out of a backup: found by their documents, known by what was told of them. */
 import { expect, test } from "vitest";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
-import { abandonedRestore, begunRestore, finishedRestore } from "#core/restore/restore-summary.ts";
+import {
+  summaryOfAbandoned,
+  summaryOfBegun,
+  summaryOfFinished,
+} from "#core/restore/restore-summary.ts";
 import { newBackupId, type Opened } from "#test/contract/catalog/opened.ts";
 import { intentOf, reportOf } from "#test/support/restore-requests.ts";
 
@@ -21,7 +25,7 @@ export function restoreContract(opened: Opened): void {
     const ids: string[] = [];
     for (const second of [0, 1, 2, 3]) {
       const { restore_id, intent } = await begun(backupId, second);
-      if (second !== 2) await catalog.noteRestore(backupId, begunRestore(intent));
+      if (second !== 2) await catalog.noteRestore(backupId, summaryOfBegun(intent));
       ids.push(restore_id);
     }
     for (const max of [0, 1, 3, 10]) {
@@ -35,14 +39,14 @@ export function restoreContract(opened: Opened): void {
     const { catalog } = opened();
     const backupId = newBackupId();
     const { intent, record } = await begun(backupId, 0);
-    const beginning = begunRestore(intent);
+    const beginning = summaryOfBegun(intent);
     const known = async () => (await catalog.restores(backupId, 1))[0]!.summary;
     await catalog.noteRestore(backupId, beginning);
     expect([undefined, beginning]).toContainEqual(await known());
     const report = { ...reportOf(intent), record_count: 2n ** 60n };
     await record.writeReport(report);
     expect(await known()).toBeUndefined();
-    const end = finishedRestore(intent, report);
+    const end = summaryOfFinished(intent, report);
     for (const summary of [end, end, beginning]) await catalog.noteRestore(backupId, summary);
     expect([undefined, end]).toContainEqual(await known());
   });
@@ -51,10 +55,10 @@ export function restoreContract(opened: Opened): void {
     const { catalog } = opened();
     const backupId = newBackupId();
     const { intent, record } = await begun(backupId, 0);
-    await catalog.noteRestore(backupId, begunRestore(intent));
+    await catalog.noteRestore(backupId, summaryOfBegun(intent));
     await record.writeAbandoned({ abandoned_at: 7n });
     expect((await catalog.restores(backupId, 1))[0]!.summary).toBeUndefined();
-    const end = abandonedRestore(intent, 7n);
+    const end = summaryOfAbandoned(intent, 7n);
     await catalog.noteRestore(backupId, end);
     expect([undefined, end]).toContainEqual((await catalog.restores(backupId, 1))[0]!.summary);
   });
