@@ -220,5 +220,5 @@ check_same() {
 # done_with_claims COUNT: the last line. A demo that skipped a claim has not shown it.
 done_with_claims() {
   [[ $claims == "$1" ]] || fail "$claims claims were checked, and not $1"
-  printf '\nAll %s claims hold.\n' "$claims"
+  printf '\nAll claims hold: %s of %s.\n' "$claims" "$1"
 }

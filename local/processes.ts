@@ -123,11 +123,14 @@ export async function runGroup(
     /** Added to this process's own environment; undefined removes a variable. */
     readonly env: Readonly<Record<string, string | undefined>>;
     readonly signal: AbortSignal;
+    /** Descriptor of a file that takes stdout and stderr instead. */
+    readonly output?: number;
   },
 ): Promise<ProcessExit> {
+  const output = options.output ?? "inherit";
   const child = spawn(command, args, {
     detached: true,
-    stdio: "inherit",
+    stdio: ["inherit", output, output],
     env: { ...process.env, ...options.env },
   });
   const exited = new Promise<ProcessExit>((resolve) => {
