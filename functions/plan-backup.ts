@@ -16,13 +16,18 @@ export const backupInput = z.strictObject({
     .exactOptional(),
   /** Ends each turn of a worker so many milliseconds after it began to read. */
   turn_ms: z.int().min(1).exactOptional(),
+  /** Ranges of a large partition, which several workers read, have at least so many offsets. */
+  range_min_offsets: z.int().min(1).exactOptional(),
 });
 
-export const handler = step(backupInput, async (step, { turn_ms, ...wanted }) => {
+export const handler = step(backupInput, async (step, input) => {
+  const { turn_ms, range_min_offsets, ...wanted } = input;
   const config = await step.config();
   const request = { ...backupRequestOf(config), ...wanted };
   const deps = await step.backupDeps();
-  const { items, ...run } = await beginBackup(deps, request, step.workers, step.deadline);
+  const { workers, deadline } = step;
+  const begun = await beginBackup(deps, request, workers, deadline, range_min_offsets);
+  const { items, ...run } = begun;
   const { bucket, prefix } = config.storage;
   const key = prefix === "" ? items.key : `${prefix}/${items.key}`;
   return { ...run, turn_ms, items: { bucket, key, count: items.count } };

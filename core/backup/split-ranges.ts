@@ -16,7 +16,7 @@ import type { Cluster } from "#core/kafka/cluster.ts";
  * Offsets that are worth a worker of their own: its start takes 1 to 3 s on AWS (the function's, a
  * login, metadata, the lease), and 1,000,000 records 7 s, at 150,000 a second.
  */
-export const rangeOffsetsDefault = 1_000_000n;
+export const rangeOffsetsDefault = 1_000_000;
 
 /**
  * As many ranges for each worker, because bytes are not spread over offsets alike: who comes to
@@ -30,7 +30,7 @@ export interface SplitOptions {
   /** Workers at a time. */
   readonly workers: number;
   /** A range has at least so many. */
-  readonly rangeOffsetsMin: bigint;
+  readonly rangeOffsetsMin: number;
 }
 
 /**
@@ -65,7 +65,8 @@ function wantedBorders(works: readonly PartitionWork[], options: SplitOptions): 
   const total = pending.reduce((sum, work) => sum + costOf(work), 0n);
   const share = total / BigInt(options.workers);
   const even = share / rangesPerWorker;
-  const length = even > options.rangeOffsetsMin ? even : options.rangeOffsetsMin;
+  const least = BigInt(options.rangeOffsetsMin);
+  const length = even > least ? even : least;
   return pending.flatMap((work) => {
     const offsets = work.end_offset - work.start_offset;
     const count = offsets > share ? offsets / length : 1n;

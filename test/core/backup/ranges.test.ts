@@ -60,7 +60,7 @@ function limits(g: GeneratorValue) {
 }
 
 function split(g: GeneratorValue): SplitOptions {
-  return { workers, rangeOffsetsMin: BigInt(1 + numberUpTo(g, 30)) };
+  return { workers, rangeOffsetsMin: 1 + numberUpTo(g, 30) };
 }
 
 /**
