@@ -168,6 +168,7 @@ export async function clusterConfigOf(
     bootstrap_servers: connection.bootstrap_servers,
     security_protocol: connection.security_protocol,
     sasl_mechanism: connection.sasl_mechanism,
+    aws_region: connection.aws_region,
     sasl_username: connection.sasl_username,
     sasl_password: connection.sasl_password,
     ssl_ca: await pem("ssl_ca_location"),

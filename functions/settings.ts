@@ -122,7 +122,9 @@ export class Clients {
     connection: ConnectionConfig,
     lanes: number,
   ): Promise<Cluster> {
-    if (connection.sasl_mechanism !== undefined && this.#settings.secretArns[which] === undefined) {
+    const { sasl_mechanism } = connection;
+    const wantsSecret = sasl_mechanism !== undefined && sasl_mechanism !== "AWS_MSK_IAM";
+    if (wantsSecret && this.#settings.secretArns[which] === undefined) {
       throw new BackupError("InvalidConfigError", `this function has no login for ${which}`, {
         hint: "Say in cdk/machines which cluster the function talks to.",
       });

@@ -9,7 +9,7 @@ export interface KafkaListener {
   readonly name: string;
   readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
   /** For SASL. */
-  readonly mechanisms?: readonly ("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512")[];
+  readonly mechanisms?: readonly ("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" | "OAUTHBEARER")[];
   /** For SASL: name to password. The same name has one password on all listeners. */
   readonly users?: Readonly<Record<string, string>>;
   /** For TLS: whether clients must show a certificate of the same authority. */
@@ -75,12 +75,18 @@ function saslSettings(prefix: string, listener: KafkaListener): Record<string, s
   };
   for (const mechanism of mechanisms) {
     const key = `${prefix}.${mechanism.toLowerCase()}.sasl.jaas.config`;
-    settings[key] =
-      mechanism === "PLAIN"
-        ? `${securityPackage}.plain.PlainLoginModule required ${plainUsers(listener)};`
-        : `${securityPackage}.scram.ScramLoginModule required;`;
+    settings[key] = `${loginModule(mechanism)} required${
+      mechanism === "PLAIN" ? ` ${plainUsers(listener)}` : ""
+    };`;
   }
   return settings;
+}
+
+/** Without more, OAUTHBEARER takes tokens that nobody signed: for development, as Kafka says. */
+function loginModule(mechanism: string): string {
+  if (mechanism === "PLAIN") return `${securityPackage}.plain.PlainLoginModule`;
+  if (mechanism === "OAUTHBEARER") return `${securityPackage}.oauthbearer.OAuthBearerLoginModule`;
+  return `${securityPackage}.scram.ScramLoginModule`;
 }
 
 function plainUsers(listener: KafkaListener): string {

@@ -111,9 +111,9 @@ describe("layers", () => {
     expect(found).toEqual(["core/kafka/kafkajs-internals.ts"]);
   });
 
-  test("only the S3 storage and the DynamoDB table name the AWS SDK", () => {
+  test("only the S3 storage, the DynamoDB table and the login with IAM name the AWS SDK", () => {
     const isSdk = (to: string) => inside(to, "@aws-sdk", "@smithy");
-    const mayName = (path: string) => /\/(s3[^/]*|dynamodb)\.ts$/.test(path);
+    const mayName = (path: string) => /\/(s3[^/]*|dynamodb|msk-iam-token)\.ts$/.test(path);
     const found = violations("core", (to, { path }) => isSdk(to) && !mayName(path));
     expect([...found, ...violations("cli", isSdk)]).toEqual([]);
   });

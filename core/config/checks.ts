@@ -1,5 +1,6 @@
 /** What has to be true between the keys of one section. Messages never repeat a value. */
 import type { z } from "zod";
+import { regionOfBrokers } from "#core/kafka/msk-region.ts";
 import type { OffsetSource, OffsetStrategy } from "#core/offsets/contract.ts";
 import { compressionLevels, type FrameCodec } from "#core/segment/codecs.ts";
 
@@ -12,7 +13,9 @@ function refuse(context: Context, path: (string | number)[], message: string): v
 
 interface ConnectionKeys {
   readonly security_protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
+  readonly bootstrap_servers: readonly string[];
   readonly sasl_mechanism?: string | undefined;
+  readonly aws_region?: string | undefined;
   readonly sasl_username?: string | undefined;
   readonly sasl_password?: string | undefined;
   readonly ssl_ca_location?: string | undefined;
@@ -22,19 +25,42 @@ interface ConnectionKeys {
 
 export function checkConnection(connection: ConnectionKeys, context: Context): void {
   const protocol = connection.security_protocol;
+  const isIam = connection.sasl_mechanism === "AWS_MSK_IAM";
   for (const key of ["sasl_mechanism", "sasl_username", "sasl_password"] as const) {
-    if (protocol.startsWith("SASL_") && connection[key] === undefined) {
-      refuse(context, [key], `is required with security_protocol ${protocol}`);
-    } else if (!protocol.startsWith("SASL_") && connection[key] !== undefined) {
+    const isOfPasswords = key !== "sasl_mechanism";
+    if (!protocol.startsWith("SASL_")) {
+      if (connection[key] === undefined) continue;
       refuse(context, [key], "does nothing without security_protocol SASL_PLAINTEXT or SASL_SSL");
+    } else if (isIam && isOfPasswords) {
+      if (connection[key] === undefined) continue;
+      refuse(context, [key], "does nothing with AWS_MSK_IAM, which takes AWS credentials");
+    } else if (connection[key] === undefined) {
+      refuse(context, [key], `is required with security_protocol ${protocol}`);
     }
   }
+  checkIam(connection, isIam, context);
   for (const key of ["ssl_ca_location", "ssl_certificate_location", "ssl_key_location"] as const) {
     if (!protocol.endsWith("SSL") && connection[key] !== undefined) {
       refuse(context, [key], "does nothing without security_protocol SSL or SASL_SSL");
     }
   }
   refuseHalf(context, connection, "ssl_certificate_location", "ssl_key_location");
+}
+
+function checkIam(connection: ConnectionKeys, isIam: boolean, context: Context): void {
+  const { bootstrap_servers, security_protocol, aws_region } = connection;
+  if (!isIam) {
+    if (aws_region === undefined) return;
+    refuse(context, ["aws_region"], "does nothing without sasl_mechanism AWS_MSK_IAM");
+    return;
+  }
+  // A token is as good as a password for its 15 minutes.
+  if (security_protocol === "SASL_PLAINTEXT") {
+    refuse(context, ["security_protocol"], "must be SASL_SSL with AWS_MSK_IAM");
+  }
+  if (aws_region === undefined && regionOfBrokers(bootstrap_servers) === undefined) {
+    refuse(context, ["aws_region"], "is required with AWS_MSK_IAM: no broker's name says it");
+  }
 }
 
 /** Refuses one of two keys that mean something together only. */

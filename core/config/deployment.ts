@@ -4,7 +4,8 @@
  * a secret holds, and no files but their own. A deployment has one for backups and one for
  * restores; without the second, restores go to the cluster that is backed up.
  */
-import { type ParseOptions, parseConfig } from "#core/config/parse.ts";
+import { type ParseOptions, parseConfig, parseKey } from "#core/config/parse.ts";
+import { type Schedule, schedulesOf, schedulesRule } from "#core/config/schedules.ts";
 import { type BackupConfig, type RestoreConfig, restoreConfig } from "#core/config/schema.ts";
 import { readYaml } from "#core/config/yaml.ts";
 import { BackupError } from "#core/errors.ts";
@@ -58,7 +59,13 @@ export function parseDeployment(text: string, options: DeploymentOptions): Deplo
   return parseMode("backup", text, options);
 }
 
-/** The same of a deployment's configuration for restores. */
+/** When the deployment runs by itself: `schedules` of its file for backups. Errors as above. */
+export function parseSchedules(text: string, options: DeploymentOptions): readonly Schedule[] {
+  const { backup_id } = parseDeployment(text, options);
+  return schedulesOf(parseKey(text, "schedules", schedulesRule, options), backup_id);
+}
+
+/** As `parseDeployment`, of a deployment's configuration for restores. */
 export function parseRestoreDeployment(
   text: string,
   options: DeploymentOptions,
@@ -105,7 +112,8 @@ function parseMode(
   if (given.catalog !== undefined) problems.push(`${fileName} catalog: ${ownTable}`);
   if (problems.length > 0) throw invalid(problems);
   const overrides = loginOverrides(given, logins);
-  const config = parseConfig(text, { ...options, overrides });
+  const keysElsewhere = mode === "backup" ? ["schedules"] : [];
+  const config = parseConfig(text, { ...options, overrides, keysElsewhere });
   if (config.mode !== mode) throw invalid([`${fileName} mode: is ${config.mode}, not ${mode}`]);
   const { storage } = config;
   if (storage.backend !== "s3") {
@@ -116,8 +124,9 @@ function parseMode(
 
 function loginOverrides(given: Readonly<Record<string, unknown>>, logins: Logins) {
   return Object.entries(logins).flatMap(([section, login]) => {
-    const { security_protocol } = keysOf(given[section]);
-    const wantsLogin = String(security_protocol).startsWith("SASL_");
+    const { security_protocol, sasl_mechanism } = keysOf(given[section]);
+    const isIam = sasl_mechanism === "AWS_MSK_IAM";
+    const wantsLogin = String(security_protocol).startsWith("SASL_") && !isIam;
     if (given[section] === undefined || (login === "elsewhere" && !wantsLogin)) return [];
     const { username, password } = login === "elsewhere" ? standIn : login;
     const from = `the secret with the login of ${section}`;

@@ -1,5 +1,5 @@
 /** Text of a configuration file in, checked configuration or the list of all its problems out. */
-import type { z } from "zod";
+import { z } from "zod";
 import { chosenOption, propertyOf, schemaAt } from "#core/config/json-schema.ts";
 import { type Config, configSchema } from "#core/config/schema.ts";
 import { suggestionFor } from "#core/config/suggest.ts";
@@ -21,6 +21,8 @@ export interface ParseOptions {
   /** What `${NAME}` is replaced from. */
   readonly env: Environment;
   readonly overrides?: readonly ConfigOverride[];
+  /** Keys at the top that `parseKey` reads: left out here. */
+  readonly keysElsewhere?: readonly string[];
 }
 
 const problemsShownMax = 20;
@@ -30,14 +32,14 @@ const problemsShownMax = 20;
  * `file:line:column path: what is wrong` for each problem. What variables hold never appears.
  */
 export function parseConfig(text: string, options: ParseOptions): Config {
-  const { fileName, env, overrides = [] } = options;
+  const { fileName, env, overrides = [], keysElsewhere = [] } = options;
   const file = readYaml(text, env);
   if (file.value === undefined) {
     const nothing = { place: undefined, path: [], message: "holds no configuration" };
     throw invalid(fileName, file.problems.length > 0 ? file.problems : [nothing]);
   }
-  const value = withOverrides(file.value, overrides);
-  const result = checked(value, file);
+  const value = withOverrides(withoutKeys(file.value, keysElsewhere), overrides);
+  const result = checked(configSchema, value, file);
   if (result.success && file.problems.length === 0) return result.data;
   const found = (result.error?.issues ?? []).flatMap((issue) => problemsOf(issue, value, file));
   const problems = withoutRepetition([...file.problems, ...found]);
@@ -46,6 +48,29 @@ export function parseConfig(text: string, options: ParseOptions): Config {
     problems.sort((a, b) => orderOf(a) - orderOf(b)),
     overrides,
   );
+}
+
+/**
+ * One key at the top of a configuration, by a schema of its own: what only some users of the file
+ * read. Problems are told as those of `parseConfig`; those of other keys are not looked for.
+ */
+export function parseKey<Output>(
+  text: string,
+  key: string,
+  schema: z.ZodType<Output>,
+  { fileName, env }: Pick<ParseOptions, "fileName" | "env">,
+): Output {
+  const file = readYaml(text, env);
+  const value = { [key]: propertyOf(file.value, key) };
+  const result = checked(z.object({ [key]: schema }), value, file);
+  if (result.success) return result.data[key] as Output;
+  const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value, file));
+  throw invalid(fileName, withoutRepetition(problems));
+}
+
+function withoutKeys(value: unknown, keys: readonly string[]): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
 }
 
 function orderOf({ place }: Problem): number {
@@ -67,8 +92,12 @@ function withValueAt(target: unknown, path: Path, value: unknown): unknown {
  * Variables hold strings. Where the schema wants a number or a boolean and a variable's string is
  * one, it is converted, and all is checked again.
  */
-function checked(value: unknown, file: YamlFile): z.ZodSafeParseResult<Config> {
-  const first = configSchema.safeParse(value);
+function checked<Output>(
+  schema: z.ZodType<Output>,
+  value: unknown,
+  file: YamlFile,
+): z.ZodSafeParseResult<Output> {
+  const first = schema.safeParse(value);
   let converted = value;
   for (const issue of first.error?.issues ?? []) {
     const path = issue.path as Path;
@@ -76,7 +105,7 @@ function checked(value: unknown, file: YamlFile): z.ZodSafeParseResult<Config> {
     const plain = plainValue(valueAt(value, path));
     if (plain !== undefined) converted = replacedAt(converted, path, plain);
   }
-  return converted === value ? first : configSchema.safeParse(converted);
+  return converted === value ? first : schema.safeParse(converted);
 }
 
 function plainValue(text: unknown): number | boolean | undefined {
@@ -142,6 +171,11 @@ function optionsOf(issue: z.core.$ZodIssueInvalidUnion): readonly unknown[] {
   return "options" in issue && Array.isArray(issue.options) ? issue.options : [];
 }
 
+/** Keys at the top that a file of another use may have. */
+const keysOfOthers: Readonly<Record<string, string>> = {
+  schedules: "does nothing here: only a deployment on AWS has schedules, see docs/aws-guide.md",
+};
+
 function unknownKey(key: string, path: Path, value: unknown): string {
   const section = schemaAt(path, value);
   const chosen = section && chosenOption(section, valueAt(value, path));
@@ -149,6 +183,8 @@ function unknownKey(key: string, path: Path, value: unknown): string {
   if (selector !== undefined && section?.oneOf?.some((o) => o.properties?.[key] !== undefined)) {
     return `does nothing with ${selector[0]}: ${selector[1].const}`;
   }
+  const reader = path.length === 0 ? keysOfOthers[key] : undefined;
+  if (reader !== undefined) return reader;
   const suggestion = suggestionFor(key, Object.keys(chosen?.properties ?? {}));
   return suggestion === undefined ? "unknown key" : `unknown key; did you mean ${suggestion}?`;
 }

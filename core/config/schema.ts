@@ -43,15 +43,28 @@ const connectionKeys = {
       description: "How to talk to the brokers: with TLS (SSL), with a login (SASL), with both.",
       example: "SASL_SSL",
     }),
-  sasl_mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]).optional().meta({
-    description: "The kind of login. Needed with SASL_PLAINTEXT and SASL_SSL.",
-    example: "SCRAM-SHA-512",
-  }),
+  sasl_mechanism: z
+    .enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "AWS_MSK_IAM"])
+    .optional()
+    .meta({
+      description:
+        "The kind of login. Needed with SASL_PLAINTEXT and SASL_SSL. AWS_MSK_IAM is that of Amazon MSK with IAM, by the AWS credentials of the process.",
+      example: "SCRAM-SHA-512",
+    }),
+  aws_region: z
+    .string()
+    .regex(/^[a-z]{2}[a-z0-9-]*-\d+$/, "must be a region, e.g. eu-central-1")
+    .optional()
+    .meta({
+      description:
+        "Region of the cluster, for AWS_MSK_IAM. Needed only where the brokers' names do not say it.",
+      example: "eu-central-1",
+    }),
   sasl_username: z
     .string()
     .min(1)
     .optional()
-    .meta({ description: "User of the login.", example: "kafka-backup" }),
+    .meta({ description: "User of a login with a password.", example: "kafka-backup" }),
   sasl_password: z.string().min(1).optional().meta({
     description: "Password of the login. Take it from a variable rather than write it here.",
     example: "${KAFKA_PASSWORD}",

@@ -15,6 +15,8 @@ export interface LoginIdentity {
   readonly clientId: string;
   /** For messages: `SASL PLAIN as user "alice"`; undefined without a login. */
   readonly login: string | undefined;
+  /** What to do where the broker refuses it. */
+  readonly loginHint?: string;
   readonly withTls: boolean;
 }
 

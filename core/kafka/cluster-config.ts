@@ -4,7 +4,9 @@ export interface ClusterConfig {
   readonly bootstrap_servers: readonly string[];
   /** PLAINTEXT when not given. */
   readonly security_protocol?: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL" | undefined;
-  readonly sasl_mechanism?: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" | undefined;
+  readonly sasl_mechanism?: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" | "AWS_MSK_IAM" | undefined;
+  /** With AWS_MSK_IAM; else, or where not given, what the brokers' names say. */
+  readonly aws_region?: string | undefined;
   readonly sasl_username?: string | undefined;
   readonly sasl_password?: string | undefined;
   /** PEM; the system's authorities when not given. */

@@ -1,5 +1,6 @@
 /** Translates what goes wrong before a broker takes requests: name, port, TLS, login. */
 import { BackupError, isBackupError } from "#core/errors.ts";
+import type { LoginIdentity } from "#core/kafka/broker-connection.ts";
 import { kafkaError } from "#core/kafka/kafka-errors.ts";
 
 /** Node's and OpenSSL's codes for a server certificate that we do not accept. */
@@ -21,7 +22,7 @@ const dnsCodes = new Set(["ENOTFOUND", "EAI_AGAIN"]);
 export function connectError(
   error: unknown,
   step: "connect" | "versions" | "login",
-  identity: { readonly login: string | undefined; readonly withTls: boolean },
+  identity: Omit<LoginIdentity, "clientId">,
   address: string,
 ): BackupError {
   if (isBackupError(error)) return error;
@@ -36,7 +37,7 @@ export function connectError(
     return new BackupError(
       "AccessDeniedError",
       `${address} refused ${identity.login}: ${message}`,
-      { ...options, hint: "Check sasl_mechanism, sasl_username and sasl_password." },
+      { ...options, ...(identity.loginHint !== undefined && { hint: identity.loginHint }) },
     );
   }
   if (code !== undefined && certificateCodes.has(code)) {

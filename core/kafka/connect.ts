@@ -1,7 +1,11 @@
 /** Makes a `Cluster` over kafkajs's connections. */
-import type { SASLOptions } from "kafkajs";
+import type { Mechanism, SASLOptions } from "kafkajs";
 import { BackupError } from "#core/errors.ts";
-import { type BrokerAddress, connectTimeoutMs } from "#core/kafka/broker-connection.ts";
+import {
+  type BrokerAddress,
+  connectTimeoutMs,
+  type LoginIdentity,
+} from "#core/kafka/broker-connection.ts";
 import { BrokerConnections } from "#core/kafka/broker-connections.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { type ClusterConfig, clientIdDefault } from "#core/kafka/cluster-config.ts";
@@ -9,6 +13,7 @@ import { Fetcher } from "#core/kafka/fetch-requests.ts";
 import { commitOffsets, deleteOffsets } from "#core/kafka/group-changes.ts";
 import { committedOffsets, describeGroups } from "#core/kafka/group-requests.ts";
 import { connectionFactory } from "#core/kafka/kafkajs-internals.ts";
+import { regionOfBrokers } from "#core/kafka/msk-region.ts";
 import {
   endOffsetOfEpoch,
   listOffsets,
@@ -16,6 +21,7 @@ import {
   openTransactions,
 } from "#core/kafka/partition-requests.ts";
 import { initProducerId, Producer } from "#core/kafka/produce-requests.ts";
+import { bearerMechanism } from "#core/kafka/sasl-bearer.ts";
 import { retryBudgetMsDefault, Session } from "#core/kafka/session.ts";
 import {
   alterTopicSettings,
@@ -34,6 +40,8 @@ export interface ConnectDeps {
   readonly retryBudgetMs?: number;
   /** Connections per broker for fetches, and as many for produce requests; 4 when not given. */
   readonly lanes?: number;
+  /** What makes the tokens of AWS_MSK_IAM; AWS's credentials when not given. */
+  readonly iamTokens?: () => Promise<string>;
 }
 
 /** One for each partition that a backup or restore works on at a time by default. */
@@ -49,10 +57,10 @@ export async function connectCluster(config: ClusterConfig, deps: ConnectDeps): 
   const { clock, logger } = deps;
   const clientId = config.client_id ?? clientIdDefault;
   const tls = tlsOf(config);
-  const sasl = saslOf(config);
+  const sasl = await saslOf(config, deps);
   const connections = new BrokerConnections({
     make: connectionFactory({ clientId, tls, sasl, connectTimeoutMs, logger }),
-    identity: { clientId, login: loginOf(config), withTls: tls !== undefined },
+    identity: { clientId, ...loginOf(config), withTls: tls !== undefined },
     clock,
     logger,
   });
@@ -132,9 +140,16 @@ const mechanisms = {
   "SCRAM-SHA-512": "scram-sha-512",
 } as const;
 
-function saslOf(config: ClusterConfig): SASLOptions | undefined {
+async function saslOf(
+  config: ClusterConfig,
+  deps: ConnectDeps,
+): Promise<SASLOptions | Mechanism | undefined> {
   if (!withSasl(config)) return undefined;
   const { sasl_mechanism, sasl_username, sasl_password } = config;
+  if (sasl_mechanism === "AWS_MSK_IAM") {
+    const tokens = deps.iamTokens ?? (await iamTokensFor(config, deps.clock));
+    return bearerMechanism(tokens);
+  }
   if (sasl_mechanism === undefined || sasl_username === undefined || sasl_password === undefined) {
     throw new BackupError(
       "InvalidRequestError",
@@ -142,10 +157,30 @@ function saslOf(config: ClusterConfig): SASLOptions | undefined {
     );
   }
   const mechanism = mechanisms[sasl_mechanism];
-  return { mechanism, username: sasl_username, password: sasl_password };
+  const login: SASLOptions = { mechanism, username: sasl_username, password: sasl_password };
+  return login;
 }
 
-function loginOf(config: ClusterConfig): string | undefined {
-  if (!withSasl(config)) return undefined;
-  return `SASL ${config.sasl_mechanism} login of user "${config.sasl_username}"`;
+async function iamTokensFor(config: ClusterConfig, clock: Clock): Promise<() => Promise<string>> {
+  const region = config.aws_region ?? regionOfBrokers(config.bootstrap_servers);
+  if (region === undefined) {
+    throw new BackupError("InvalidRequestError", "AWS_MSK_IAM needs aws_region");
+  }
+  const { mskIamTokens } = await import("#core/kafka/msk-iam-token.ts");
+  return mskIamTokens(region, clock);
+}
+
+function loginOf(config: ClusterConfig): Pick<LoginIdentity, "login" | "loginHint"> {
+  if (!withSasl(config)) return { login: undefined };
+  const { sasl_mechanism, sasl_username } = config;
+  if (sasl_mechanism === "AWS_MSK_IAM") {
+    return {
+      login: "SASL AWS_MSK_IAM login",
+      loginHint: "Let the role kafka-cluster:Connect to the cluster, and check aws_region.",
+    };
+  }
+  return {
+    login: `SASL ${sasl_mechanism} login of user "${sasl_username}"`,
+    loginHint: "Check sasl_mechanism, sasl_username and sasl_password.",
+  };
 }

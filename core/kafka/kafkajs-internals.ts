@@ -7,7 +7,7 @@
  * three times and yields between, so that two calls could overtake one another.
  */
 import type { Socket } from "node:net";
-import { Kafka, logLevel, type SASLOptions } from "kafkajs";
+import { Kafka, logLevel, type Mechanism, type SASLOptions } from "kafkajs";
 import type { VersionRange } from "#core/kafka/protocol/api-versions.ts";
 import type { Logger } from "#core/runtime.ts";
 
@@ -15,7 +15,7 @@ export interface TransportOptions {
   readonly clientId: string;
   /** Options of `tls.connect`; undefined for plain TCP. */
   readonly tls: { ca?: string; cert?: string; key?: string } | undefined;
-  readonly sasl: SASLOptions | undefined;
+  readonly sasl: SASLOptions | Mechanism | undefined;
   readonly connectTimeoutMs: number;
   readonly logger: Logger;
 }

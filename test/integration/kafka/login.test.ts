@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
 import { settingsOf } from "#core/kafka/settings-of.ts";
 import type { LogFields } from "#core/runtime.ts";
@@ -25,6 +25,7 @@ beforeAll(async () => {
       },
       { name: "SASLTLS", protocol: "SASL_SSL", mechanisms: ["SCRAM-SHA-512"], users },
       { name: "ONLYSCRAM", protocol: "SASL_PLAINTEXT", mechanisms: ["SCRAM-SHA-256"], users },
+      { name: "BEARER", protocol: "SASL_PLAINTEXT", mechanisms: ["OAUTHBEARER"] },
       { name: "TLS", protocol: "SSL" },
       { name: "MUTUAL", protocol: "SSL", clientCertificate: "required" },
     ],
@@ -94,6 +95,72 @@ test("a mechanism that the listener does not have is named", async () => {
   expect(await failureOf(configFor("ONLYSCRAM", config))).toMatchObject({
     name: "AccessDeniedError",
     message: expect.stringMatching(/SASL PLAIN login of user "alice".*UNSUPPORTED_SASL_MECHANISM/),
+  });
+});
+
+describe("SASL AWS_MSK_IAM", () => {
+  const iam = { security_protocol: "SASL_PLAINTEXT", sasl_mechanism: "AWS_MSK_IAM" } as const;
+
+  /** A token that this Kafka takes, as nobody has to sign it (RFC 7515, appendix A.5). */
+  async function unsecuredToken(): Promise<string> {
+    const inSeconds = Math.floor(Date.now() / 1_000);
+    const claims = { sub: "reader", iat: inSeconds, exp: inSeconds + 600 };
+    const parts = [{ alg: "none" }, claims].map((part) => JSON.stringify(part));
+    return `${parts.map((part) => Buffer.from(part).toString("base64url")).join(".")}.`;
+  }
+
+  test("logs in with a new token on each connection", async () => {
+    let made = 0;
+    const iamTokens = () => {
+      made += 1;
+      return unsecuredToken();
+    };
+    const cluster = await connectForTests(configFor("BEARER", iam), { iamTokens });
+    expect(await cluster.brokerIds()).toEqual([1]);
+    expect(made).toBeGreaterThanOrEqual(1);
+    await cluster.disconnect();
+  });
+
+  test("S5: says what to do where the broker refuses the token, and nothing of the token", async () => {
+    const logged: unknown[] = [];
+    const debug = (message: string, fields?: LogFields) => logged.push(message, fields);
+    const connecting = connectForTests(configFor("BEARER", iam), {
+      iamTokens: async () => "not-a-token-of-this-kafka",
+      logger: { ...silentLogger, debug },
+    });
+    const error = await connecting.catch((reason) => reason);
+    expect(error).toMatchObject({
+      name: "AccessDeniedError",
+      message: expect.stringContaining("refused SASL AWS_MSK_IAM login"),
+      hint: expect.stringContaining("kafka-cluster:Connect"),
+    });
+    expect(JSON.stringify([error, error.message, logged])).not.toContain("not-a-token");
+  });
+
+  test("sends the token of the AWS credentials that there are", async () => {
+    vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
+    vi.stubEnv("AWS_SECRET_ACCESS_KEY", "secret");
+    const config = configFor("BEARER", { ...iam, aws_region: "eu-central-1" });
+    // This Kafka knows no token of IAM: that it says so is that it was asked.
+    expect(await failureOf(config)).toMatchObject({
+      name: "AccessDeniedError",
+      message: expect.stringContaining("refused SASL AWS_MSK_IAM login"),
+    });
+    vi.unstubAllEnvs();
+  });
+
+  test("says that there are no AWS credentials, where there are none", async () => {
+    for (const name of Object.keys(process.env)) {
+      if (name.startsWith("AWS_")) vi.stubEnv(name, undefined);
+    }
+    vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
+    vi.stubEnv("HOME", "/nonexistent");
+    const config = configFor("BEARER", { ...iam, aws_region: "eu-central-1" });
+    expect(await failureOf(config)).toMatchObject({
+      name: "AccessDeniedError",
+      message: "no AWS credentials for AWS_MSK_IAM: CredentialsProviderError",
+    });
+    vi.unstubAllEnvs();
   });
 });
 
