@@ -3,6 +3,7 @@ import { withLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { knownRestore } from "#core/restore/identity.ts";
+import { summaryOfAbandoned } from "#core/restore/restore-summary.ts";
 import { restoreScope } from "#core/restore/scope.ts";
 import { releaseTopic } from "#core/restore/topics.ts";
 import type { Deadline } from "#core/runtime.ts";
@@ -53,7 +54,11 @@ export async function abandonRestore(
       const settings_put_back = !isAbandoned && (await releaseTopic(deps, record, plan));
       topics.push({ topic: plan.target_topic, settings_put_back });
     }
-    if (!isAbandoned) await record.writeAbandoned({ abandoned_at: BigInt(deps.clock.nowMs()) });
+    if (!isAbandoned) {
+      const abandoned_at = BigInt(deps.clock.nowMs());
+      await record.writeAbandoned({ abandoned_at });
+      await deps.catalog.noteRestore(at.backup_id, summaryOfAbandoned(intent, abandoned_at));
+    }
     return { ...at, topics };
   });
 }

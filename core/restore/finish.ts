@@ -1,9 +1,12 @@
 /** The end of a restore: what is verified gets its settings back, and goes into the report. */
+
 import pLimit from "p-limit";
+import type { Catalog } from "#core/catalog/catalog.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
-import type { PartitionResult, TopicPlan } from "#core/restore/documents.ts";
-import type { FinishedTopic } from "#core/restore/report.ts";
+import type { PartitionResult, RestoreIntent, TopicPlan } from "#core/restore/documents.ts";
+import type { FinishedTopic, RestoreReport } from "#core/restore/report.ts";
 import type { RestoreRecord } from "#core/restore/restore-record.ts";
+import { summaryOfFinished } from "#core/restore/restore-summary.ts";
 import { finishTopic, topicByTopic } from "#core/restore/topics.ts";
 import type { Deadline } from "#core/runtime.ts";
 
@@ -69,4 +72,16 @@ export async function verifiedPartitions(
 
 function byTargetPartition(a: PartitionResult, b: PartitionResult): number {
   return a.target_partition - b.target_partition;
+}
+
+/** Finishes the restore. Returns the report that is stored then, which another attempt may have made. */
+export async function storeReport(
+  catalog: Pick<Catalog, "noteRestore">,
+  record: RestoreRecord,
+  intent: RestoreIntent,
+  report: RestoreReport,
+): Promise<RestoreReport> {
+  const stored = await record.writeReport(report);
+  await catalog.noteRestore(intent.backup_id, summaryOfFinished(intent, stored));
+  return stored;
 }

@@ -14,7 +14,7 @@ import {
 import { beginRestore } from "#core/restore/begin.ts";
 import type { RestoreDeps, RestorePartitionRequest } from "#core/restore/contract.ts";
 import type { PartitionResult, RestoreIntent, TopicPlan } from "#core/restore/documents.ts";
-import { finishWholeTopics } from "#core/restore/finish.ts";
+import { finishWholeTopics, storeReport } from "#core/restore/finish.ts";
 import {
   partitionRequests,
   restoreWhole,
@@ -120,7 +120,9 @@ class RestoreRun {
     if (this.#failed.length > 0) {
       return { status: "incomplete", report, failed: this.#failed.map(failedPartition) };
     }
-    return { status: "done", report: await this.#record.writeReport(report), failed: [] };
+    const { catalog } = this.#deps;
+    const stored = await storeReport(catalog, this.#record, this.#intent, report);
+    return { status: "done", report: stored, failed: [] };
   }
 
   async #phase<Outcome>(phase: RestorePhase, work: () => Promise<Outcome>): Promise<Outcome> {

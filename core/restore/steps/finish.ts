@@ -1,7 +1,7 @@
 /** The last step: writes the report, lets go of the lease, and tells the result. */
 import { keepingLease } from "#core/catalog/with-lease.ts";
 import type { RestoreIntent } from "#core/restore/documents.ts";
-import { finishedTopics } from "#core/restore/finish.ts";
+import { finishedTopics, storeReport } from "#core/restore/finish.ts";
 import { knownRestore } from "#core/restore/identity.ts";
 import { makeReport, type RestoreReport } from "#core/restore/report.ts";
 import type { RestoreRecord } from "#core/restore/restore-record.ts";
@@ -56,7 +56,7 @@ async function conclude(
   return keepingLease(lease, deps.clock, deadline, async () => {
     const report = await reportOf(deps, record, intent, toFinish);
     await lease.renew();
-    return record.writeReport(report);
+    return storeReport(deps.catalog, record, intent, report);
   });
 }
 
