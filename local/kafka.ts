@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { compileJava } from "#local/java-programs.ts";
 import { installKafka } from "#local/kafka-install.ts";
 import {
   type KafkaCertificates,
@@ -43,7 +44,7 @@ export interface KafkaTools {
     args: readonly string[],
     options?: { readonly stdin?: string | Buffer },
   ): Promise<ToolOutput>;
-  /** Runs a Java source file with Kafka's client on its class path. */
+  /** Runs a Java program of one source file with Kafka's client on its class path. */
   runJava(
     sourceFile: string,
     args: readonly string[],
@@ -164,11 +165,13 @@ async function startIn(
 
 /** Kafka's tools on the class path of `installKafka`. */
 export function kafkaTools(classpath: string): KafkaTools {
-  const run = (what: string, args: readonly string[], stdin?: string | Buffer) =>
-    runJvm([...jvmArgs(classpath, toolHeapMb), what, ...args], stdin);
   return {
-    tool: (className, args, { stdin } = {}) => run(className, args, stdin),
-    runJava: (sourceFile, args, { stdin } = {}) => run(sourceFile, args, stdin),
+    tool: (className, args, { stdin } = {}) =>
+      runJvm([...toolArgs(classpath), className, ...args], stdin),
+    async runJava(sourceFile, args, { stdin } = {}) {
+      const program = await compileJava(sourceFile, classpath);
+      return runJvm([...toolArgs(program.classpath), program.className, ...args], stdin);
+    },
   };
 }
 
@@ -223,6 +226,12 @@ function jvmArgs(classpath: string, heapMb: number, logLevel = "warn"): string[]
     `-Dorg.slf4j.simpleLogger.defaultLogLevel=${logLevel}`,
     ...["-cp", classpath],
   ];
+}
+
+/** For what lives a second or two: a second compiler and a parallel collector only cost it time. */
+function toolArgs(classpath: string): string[] {
+  const quickly = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
+  return [...quickly, ...jvmArgs(classpath, toolHeapMb)];
 }
 
 /** 16 random bytes in URL-safe base64, as Kafka prints ids; never one with a leading dash. */

@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { compileJava } from "#local/java-programs.ts";
 import { installKafkaStreams } from "#local/kafka-install.ts";
 import { startProcess } from "#local/processes.ts";
 import { kafkaForTests, type TestKafka } from "#test/support/kafka.ts";
@@ -43,17 +44,19 @@ async function hold(
   args: (folder: string) => readonly string[],
 ): Promise<HeldGroups> {
   const folder = await mkdtemp(join(tmpdir(), "kafka-backup-members-"));
+  const { className, classpath: classes } = await compileJava(program, classpath);
   const logFile = join(folder, "members.log");
   const running = await startProcess({
     name: "members",
     command: "java",
     args: [
-      ...["-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"],
-      ...["-cp", classpath, program, ...args(folder)],
+      ...["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"],
+      "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+      ...["-cp", classes, className, ...args(folder)],
     ],
     logFile,
     ready: async () => /^held$/m.test(await readFile(logFile, "utf8")),
-    readyTimeoutMs: 60_000,
+    readyTimeoutMs: 120_000,
   });
   return {
     async release() {
