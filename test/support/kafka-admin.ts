@@ -1,11 +1,22 @@
 /** What an operator or another client does to a cluster while a backup goes on. */
 
-import { type Admin, Kafka, logLevel, type Producer } from "kafkajs";
+import {
+  AclOperationTypes,
+  AclPermissionTypes,
+  AclResourceTypes,
+  type Admin,
+  Kafka,
+  logLevel,
+  type Producer,
+  ResourcePatternTypes,
+} from "kafkajs";
 import { expect, vi } from "vitest";
 import { kafkaForTests } from "#test/support/kafka.ts";
 
 /** What takes milliseconds on a machine with nothing else to do. */
-const soon = { timeout: 30_000, interval: 20 };
+export const soon = { timeout: 30_000, interval: 20 };
+
+export type Operation = keyof typeof AclOperationTypes;
 
 export class KafkaAdmin {
   readonly #kafka: Kafka;
@@ -47,6 +58,25 @@ export class KafkaAdmin {
       const { topics } = await this.#admin.fetchTopicMetadata({ topics: [topic] });
       expect(topics[0]?.partitions).toHaveLength(count);
     }, soon);
+  }
+
+  /** Allows a user operations; the broker hears of it a moment later. */
+  async allow(
+    user: string,
+    resource: "TOPIC" | "GROUP" | "CLUSTER",
+    resourceName: string,
+    operations: readonly Operation[],
+  ): Promise<void> {
+    const acl = operations.map((operation) => ({
+      resourceType: AclResourceTypes[resource],
+      resourceName,
+      resourcePatternType: ResourcePatternTypes.LITERAL,
+      principal: `User:${user}`,
+      host: "*",
+      operation: AclOperationTypes[operation],
+      permissionType: AclPermissionTypes.ALLOW,
+    }));
+    await this.#admin.createAcls({ acl });
   }
 
   /** Commits an offset of partition 0 for a group without members, as Kafka's own tools do. */

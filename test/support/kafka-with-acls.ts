@@ -4,9 +4,12 @@ import type { Cluster } from "#core/kafka/cluster.ts";
 import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
 import { type LocalKafka, startKafka } from "#local/kafka.ts";
 import { connectForTests } from "#test/support/kafka.ts";
+import { KafkaAdmin, type Operation, soon } from "#test/support/kafka-admin.ts";
 
 const user = "limited";
 const password = "correct-horse-battery";
+
+type Resource = { readonly topic: string } | { readonly group: string } | "cluster";
 
 export interface KafkaWithAcls extends Pick<LocalKafka, "bootstrapServers" | "classpath"> {
   /** May do everything. */
@@ -15,11 +18,8 @@ export interface KafkaWithAcls extends Pick<LocalKafka, "bootstrapServers" | "cl
   readonly limited: Cluster;
   /** How `limited` connects: the keys of a configuration's `source` or `target`. */
   readonly limitedConnection: ClusterConfig;
-  /**
-   * Grants by Kafka's own tool, `grant(["--topic", name], "Read", "Describe")`, and waits until
-   * the broker has heard of it: the controller answers before.
-   */
-  grant(resource: readonly string[], ...operations: string[]): Promise<void>;
+  /** Waits until the broker has heard of it: the controller answers before. */
+  grant(resource: Resource, ...operations: Operation[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -47,6 +47,7 @@ export async function startKafkaWithAcls(): Promise<KafkaWithAcls> {
     sasl_password: password,
   };
   const limited = await connectForTests(limitedConnection);
+  const operator = await KafkaAdmin.connect(kafka.bootstrapServers);
   return {
     bootstrapServers: kafka.bootstrapServers,
     classpath: kafka.classpath,
@@ -54,28 +55,23 @@ export async function startKafkaWithAcls(): Promise<KafkaWithAcls> {
     limited,
     limitedConnection,
     async grant(resource, ...operations) {
-      const { code, stderr } = await kafka.tool("org.apache.kafka.tools.AclCommand", [
-        ...["--bootstrap-server", kafka.bootstrapServers, "--add", ...resource],
-        ...["--allow-principal", `User:${user}`],
-        ...operations.flatMap((operation) => ["--operation", operation]),
-      ]);
-      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-      const granted = async () => {
-        const bindings = (await admin.describeAcls())!.filter((binding) => isOf(resource, binding));
-        const known = bindings.map(({ operation }) => operation!.replaceAll("_", "").toLowerCase());
-        expect(known).toEqual(expect.arrayContaining(operations.map((one) => one.toLowerCase())));
-      };
-      await vi.waitFor(granted, { timeout: 30_000, interval: 20 });
+      const [type, name] = placeOf(resource);
+      await operator.allow(user, type, name, operations);
+      await vi.waitFor(async () => {
+        const bindings = (await admin.describeAcls())!;
+        const known = bindings.filter((one) => one.resource_name === name);
+        expect(known.map(({ operation }) => operation)).toEqual(expect.arrayContaining(operations));
+      }, soon);
     },
     async stop() {
-      await Promise.all([admin.disconnect(), limited.disconnect()]);
+      await Promise.all([admin.disconnect(), limited.disconnect(), operator.disconnect()]);
       await kafka.stop();
     },
   };
 }
 
-/** `--cluster` has no name. */
-function isOf([type, name]: readonly string[], binding: Record<string, string>): boolean {
-  if (binding.resource_type !== type!.slice("--".length).toUpperCase()) return false;
-  return name === undefined || binding.resource_name === name;
+function placeOf(resource: Resource): readonly ["TOPIC" | "GROUP" | "CLUSTER", name: string] {
+  // What Kafka calls the one resource of that type.
+  if (resource === "cluster") return ["CLUSTER", "kafka-cluster"];
+  return "topic" in resource ? ["TOPIC", resource.topic] : ["GROUP", resource.group];
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { appendNumbered } from "#test/support/append.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
+import type { Operation } from "#test/support/kafka-admin.ts";
 import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
 
 let kafka: KafkaWithAcls;
@@ -14,10 +15,10 @@ afterAll(async () => {
   await kafka?.stop();
 });
 
-async function topicOf(count: number, ...operations: string[]): Promise<string> {
+async function topicOf(count: number, ...operations: Operation[]): Promise<string> {
   const topic = await createTopic(kafka.admin);
   await appendNumbered(kafka.admin, { topic, from: 0, count });
-  await kafka.grant(["--topic", topic], ...operations);
+  await kafka.grant({ topic }, ...operations);
   return topic;
 }
 
@@ -29,9 +30,9 @@ const denied = (topic: string, right: string) => ({
 });
 
 test("K7 a topic that may not be read, or its settings, is named; the others are backed up", async () => {
-  const good = await topicOf(30, "Describe", "DescribeConfigs", "Read");
-  const withoutSettings = await topicOf(20, "Describe", "Read");
-  const unreadable = await topicOf(10, "Describe", "DescribeConfigs");
+  const good = await topicOf(30, "DESCRIBE", "DESCRIBE_CONFIGS", "READ");
+  const withoutSettings = await topicOf(20, "DESCRIBE", "READ");
+  const unreadable = await topicOf(10, "DESCRIBE", "DESCRIBE_CONFIGS");
   const engine = testEngine(kafka.limited);
 
   const result = await engine.backup([good, withoutSettings, unreadable]);
@@ -47,12 +48,12 @@ test("K7 a topic that may not be read, or its settings, is named; the others are
 });
 
 test("K7 a topic that is denied from now on keeps what was backed up of it before", async () => {
-  const good = await topicOf(5, "Describe", "DescribeConfigs", "Read");
+  const good = await topicOf(5, "DESCRIBE", "DESCRIBE_CONFIGS", "READ");
   const later = await createTopic(kafka.admin);
   await appendNumbered(kafka.admin, { topic: later, from: 0, count: 7 });
   const engine = testEngine(kafka.admin);
   await engine.backup([good, later]);
-  await kafka.grant(["--topic", later], "Describe", "Read");
+  await kafka.grant({ topic: later }, "DESCRIBE", "READ");
 
   const result = await testEngine(kafka.limited, engine).backup([good, later]);
   expect(result.failed).toMatchObject([denied(later, "DescribeConfigs")]);

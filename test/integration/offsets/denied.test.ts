@@ -58,7 +58,7 @@ describe("the right that is missing is named:", () => {
   test("Describe on the group, and nothing is stored of a group that was named (K7, K8)", async () => {
     await admin.commitOffsets(group, [at(0)]);
     await admin.commitOffsets("seen", [at(0)]);
-    await kafka.grant(["--group", "seen"], "Describe");
+    await kafka.grant({ group: "seen" }, "DESCRIBE");
     const deps = depsOf(keeper);
     const groups = { groups: ["seen", group] };
     await expect(takeSnapshot(deps, { groups, description: "" })).rejects.toMatchObject({
@@ -77,11 +77,11 @@ describe("the right that is missing is named:", () => {
 
   test("Read on the group, Read on the topic, and Delete on the group", async () => {
     const places = [at(0), at(1)];
-    await kafka.grant(["--group", group], "Describe");
-    await kafka.grant(["--topic", topic], "Describe");
+    await kafka.grant({ group }, "DESCRIBE");
+    await kafka.grant({ topic }, "DESCRIBE");
     const lacksRead = `OffsetCommit of ${named}: GROUP_AUTHORIZATION_FAILED; the credentials lack Read on ${named}`;
     expect(messages(await keeper.commitOffsets(group, places))).toEqual([lacksRead, lacksRead]);
-    await kafka.grant(["--group", group], "Read");
+    await kafka.grant({ group }, "READ");
     const lacksTopic = (partition: number) =>
       `OffsetCommit of ${named} for ${topic}-${partition}: TOPIC_AUTHORIZATION_FAILED; ` +
       `the credentials lack Read on topic ${topic}`;
@@ -89,11 +89,11 @@ describe("the right that is missing is named:", () => {
       lacksTopic(0),
       lacksTopic(1),
     ]);
-    await kafka.grant(["--topic", topic], "Read");
+    await kafka.grant({ topic }, "READ");
     expect(messages(await keeper.commitOffsets(group, places))).toEqual([undefined, undefined]);
     const lacksDelete = `OffsetDelete of ${named}: GROUP_AUTHORIZATION_FAILED; the credentials lack Delete on ${named}`;
     expect(messages(await keeper.deleteOffsets(group, places))).toEqual([lacksDelete, lacksDelete]);
-    await kafka.grant(["--group", group], "Delete");
+    await kafka.grant({ group }, "DELETE");
     expect(messages(await keeper.deleteOffsets(group, places))).toEqual([undefined, undefined]);
   });
 });
@@ -103,12 +103,12 @@ test("K7: a group that may not be set back is named, and the others are", async 
   for (const group of [free, bound]) {
     await admin.commitOffsets(group, [at(0)]);
     await kafka.grant(
-      ["--group", group],
-      "Describe",
-      ...(group === free ? ["Read", "Delete"] : []),
+      { group },
+      "DESCRIBE",
+      ...(group === free ? (["READ", "DELETE"] as const) : []),
     );
   }
-  await kafka.grant(["--topic", topic], "Read");
+  await kafka.grant({ topic }, "READ");
   const folder = await mkdtemp(join(tmpdir(), "kafka-backup-denied-"));
   const config = join(folder, "restore.yaml");
   const storage = { backend: "filesystem", path: folder };
@@ -156,11 +156,11 @@ test("K8: a list of groups says whether the credentials may see all of them", as
   expect(partial.groups.map(({ group }) => group)).not.toContain(hidden);
   const snapshot = await takeSnapshot(depsOf(keeper), { groups: { all: true }, description: "" });
   expect(snapshot).toMatchObject({ all_groups: true, groups_complete: false });
-  await kafka.grant(["--topic", topic], "Read", "DescribeConfigs");
+  await kafka.grant({ topic }, "READ", "DESCRIBE_CONFIGS");
   const engine = testEngine(keeper);
   expect(await engine.backup([topic])).toMatchObject({ status: "done" });
   expect(await clusterDocumentOf(engine)).toMatchObject({ groups_complete: false });
-  await kafka.grant(["--cluster"], "Describe");
+  await kafka.grant("cluster", "DESCRIBE");
   const whole = await keeper.committedOffsets();
   expect(whole.complete).toBe(true);
   // It is listed now, and still may not be read: named, with the others beside it.

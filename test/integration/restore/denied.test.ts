@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { planRestore } from "#core/restore/plan.ts";
 import { preflight } from "#core/restore/preflight.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
+import type { Operation } from "#test/support/kafka-admin.ts";
 import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
 import { recordsOfAge } from "#test/support/restore-on-kafka.ts";
 import { requestOf } from "#test/support/restore-requests.ts";
@@ -16,8 +17,7 @@ afterAll(async () => {
   await kafka?.stop();
 });
 
-const grant = (topic: string, ...operations: string[]) =>
-  kafka.grant(["--topic", topic], ...operations);
+const grant = (topic: string, ...operations: Operation[]) => kafka.grant({ topic }, ...operations);
 
 /** Severity, code and message of each finding of a restore of `orders` into `topic`. */
 async function findingsFor(topic: string): Promise<string[]> {
@@ -36,14 +36,14 @@ test("R4: credentials that may not know of a topic are found before anything is 
 
 test("R4: credentials that may not create a topic are found before anything is written", async () => {
   const topic = randomName("denied");
-  await grant(topic, "Describe");
+  await grant(topic, "DESCRIBE");
   expect(await findingsFor(topic)).toEqual([expect.stringMatching(/^error create-denied: /)]);
   expect(await kafka.admin.describeTopics([topic])).toEqual([]);
 });
 
 test("R4: each operation that the credentials lack on the topic is named", async () => {
   const topic = await createTopic(kafka.admin, { config: { "retention.ms": "-1" } });
-  await grant(topic, "Describe");
+  await grant(topic, "DESCRIBE");
   expect(await findingsFor(topic)).toEqual([
     expect.stringMatching(/^error operation-denied: .*WRITE/),
     expect.stringMatching(/^error operation-denied: .*READ/),
@@ -53,7 +53,7 @@ test("R4: each operation that the credentials lack on the topic is named", async
 
 test("R4: settings that may not be altered are an error where records would be lost", async () => {
   const topic = await createTopic(kafka.admin, { config: { "cleanup.policy": "compact" } });
-  await grant(topic, "Read", "Write", "DescribeConfigs");
+  await grant(topic, "READ", "WRITE", "DESCRIBE_CONFIGS");
   const findings = await findingsFor(topic);
   expect(findings).toContainEqual(
     expect.stringMatching(/^error setting-unchangeable: cleanup.policy=compact/),
@@ -66,7 +66,7 @@ test("R4: settings that may not be altered are an error where records would be l
 test("R4: settings that may not be altered are warnings where none is lost", async () => {
   const config = { "retention.ms": "-1" };
   const topic = await createTopic(kafka.admin, { config });
-  await grant(topic, "Read", "Write", "DescribeConfigs");
+  await grant(topic, "READ", "WRITE", "DESCRIBE_CONFIGS");
   const findings = await findingsFor(topic);
   expect(findings.length).toBeGreaterThan(0);
   expect(findings.filter((finding) => !finding.startsWith("warning setting-unchangeable"))).toEqual(
@@ -76,6 +76,6 @@ test("R4: settings that may not be altered are warnings where none is lost", asy
 
 test("R4: credentials that may do all that is needed find nothing", async () => {
   const topic = await createTopic(kafka.admin, { config: { "retention.ms": "-1" } });
-  await grant(topic, "Read", "Write", "DescribeConfigs", "AlterConfigs");
+  await grant(topic, "READ", "WRITE", "DESCRIBE_CONFIGS", "ALTER_CONFIGS");
   expect(await findingsFor(topic)).toEqual([]);
 });
