@@ -3,7 +3,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.KafkaShareConsumer;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -72,12 +74,29 @@ public class HoldGroup {
     }
   }
 
+  /** A share consumer itself does not tell what it is assigned. */
+  private static boolean isMember(Admin admin, String group) {
+    try {
+      var described = admin.describeShareGroups(List.of(group)).describedGroups().get(group).get();
+      return !described.members().isEmpty();
+    } catch (ExecutionException e) {
+      return false; // The group is not there yet.
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
   private static void share(Properties properties, String topic, CountDownLatch held) {
-    try (KafkaShareConsumer<byte[], byte[]> consumer = new KafkaShareConsumer<>(properties)) {
+    String group = properties.getProperty("group.id");
+    try (Admin admin = Admin.create(properties);
+        KafkaShareConsumer<byte[], byte[]> consumer = new KafkaShareConsumer<>(properties)) {
       consumer.subscribe(List.of(topic));
-      for (int polls = 0; !ending.get(); polls++) {
+      for (boolean counted = false; !ending.get();) {
         consumer.poll(POLL);
-        if (polls == 10) held.countDown();
+        if (!counted && isMember(admin, group)) {
+          counted = true;
+          held.countDown();
+        }
       }
     }
   }
