@@ -45,7 +45,7 @@ export async function concludeValidation(
   }
   await removeState(storage, validation);
   const report = parseDocument(key, stored ?? (await storage.get(key)), storedReport);
-  return resultOf(report, `${storage.url}/${key}`);
+  return resultOf(report, `${storage.url.replace(/\/$/, "")}/${key}`);
 }
 
 async function reportOf(
