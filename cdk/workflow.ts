@@ -21,6 +21,8 @@ export interface WorkflowProps {
   readonly stage: Stage;
   /** By what a file calls them: `${PlanBackupFunctionArn}`. Those that it does not name are left. */
   readonly functions: Readonly<Record<string, IFunction>>;
+  /** The same of machines that it may start and wait for: `${RestoreStateMachineArn}`. */
+  readonly stateMachines?: Readonly<Record<string, StateMachine>>;
   /** Replaces what the file says of its Distributed Map. */
   readonly maxConcurrency?: number | undefined;
 }
@@ -36,9 +38,9 @@ export class Workflow extends Construct {
   constructor(scope: Construct, id: string, props: WorkflowProps) {
     super(scope, id);
     const text = readFileSync(join(folder, `${props.name}.asl.json`), "utf8");
-    const functions = Object.entries(props.functions).filter(([name]) =>
-      text.includes(`\${${name}}`),
-    );
+    const isNamed = ([name]: readonly [string, unknown]) => text.includes(`\${${name}}`);
+    const functions = Object.entries(props.functions).filter(isNamed);
+    const nested = Object.entries(props.stateMachines ?? {}).filter(isNamed);
     const definition = JSON.parse(text);
     this.maxConcurrency = withMaxConcurrency(definition, props.maxConcurrency);
     this.role = new Role(this, "Role", {
@@ -55,9 +57,10 @@ export class Workflow extends Construct {
     }
     this.stateMachine = new StateMachine(this, "StateMachine", {
       definitionBody: DefinitionBody.fromString(JSON.stringify(definition)),
-      definitionSubstitutions: Object.fromEntries(
-        functions.map(([name, { functionArn }]) => [name, functionArn]),
-      ),
+      definitionSubstitutions: Object.fromEntries([
+        ...functions.map(([name, { functionArn }]) => [name, functionArn]),
+        ...nested.map(([name, { stateMachineArn }]) => [name, stateMachineArn]),
+      ]),
       stateMachineType: StateMachineType.STANDARD,
       role: this.role,
       tracingEnabled: true,
@@ -72,6 +75,54 @@ export class Workflow extends Construct {
     });
     acknowledgePattern(this.role, "*", "X-Ray and the delivery of logs know no resources.");
     if (this.maxConcurrency !== undefined) this.#grantChildren();
+    if (nested.length > 0) this.#grantNested(nested.map(([, machine]) => machine));
+  }
+
+  /**
+   * To start the machines, and to wait for their executions: Step Functions is told of their ends
+   * by a rule of its own in EventBridge.
+   * https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
+   */
+  #grantNested(stateMachines: readonly StateMachine[]): void {
+    const executions = stateMachines.map(({ stateMachineName }) =>
+      this.#executionsOf(stateMachineName),
+    );
+    const rule = Stack.of(this).formatArn({
+      service: "events",
+      resource: "rule",
+      resourceName: "StepFunctionsGetEventsForStepFunctionsExecutionRule",
+    });
+    const nested = new Policy(this, "Nested", {
+      roles: [this.role],
+      statements: [
+        new PolicyStatement({
+          actions: ["states:StartExecution"],
+          resources: stateMachines.map(({ stateMachineArn }) => stateMachineArn),
+        }),
+        new PolicyStatement({
+          actions: ["states:DescribeExecution", "states:StopExecution"],
+          resources: executions,
+        }),
+        new PolicyStatement({
+          actions: ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+          resources: [rule],
+        }),
+      ],
+    });
+    // The machine is made with its role, and may be started when it may do all that it does.
+    this.stateMachine.node.addDependency(nested);
+    for (const each of executions) {
+      acknowledgePattern(nested, each, "Names of executions are known only at run time.");
+    }
+  }
+
+  #executionsOf(stateMachineName: string): string {
+    return Stack.of(this).formatArn({
+      service: "states",
+      resource: "execution",
+      resourceName: `${stateMachineName}/*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
   }
 
   /**
@@ -80,12 +131,7 @@ export class Workflow extends Construct {
    */
   #grantChildren(): void {
     const { stateMachineArn, stateMachineName } = this.stateMachine;
-    const executions = Stack.of(this).formatArn({
-      service: "states",
-      resource: "execution",
-      resourceName: `${stateMachineName}/*`,
-      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-    });
+    const executions = this.#executionsOf(stateMachineName);
     const children = new Policy(this, "Children", {
       roles: [this.role],
       statements: [

@@ -1,17 +1,13 @@
 /** A restore that also sets consumer groups' offsets, as `restore` and `three-phase-restore` run it. */
 import { locationText } from "#cli/location-text.ts";
-import { openRestoreDeps, restoreOptionsOf, restoreRequestOf } from "#cli/restore-options.ts";
+import { openRestoreDeps, restoreOptionsOf } from "#cli/restore-options.ts";
 import { connectTo } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
 import { threePhaseDryRunText, threePhaseText } from "#cli/three-phase-text.ts";
 import type { RestoreConfig } from "#core/config/schema.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
 import type { GroupSelection } from "#core/offsets/contract.ts";
-import type {
-  ThreePhaseDeps,
-  ThreePhaseRequest,
-  ThreePhaseResult,
-} from "#core/three-phase/contract.ts";
+import type { ThreePhaseDeps, ThreePhaseResult } from "#core/three-phase/contract.ts";
 import type { ThreePhaseDryRun } from "#core/three-phase/dry-run.ts";
 
 export interface ThreePhaseChoices {
@@ -28,20 +24,14 @@ export interface ThreePhaseChoices {
   };
 }
 
-/** Undefined where the file selects no groups. */
-export function groupsOf({ restore }: RestoreConfig): GroupSelection | undefined {
-  const { consumer_groups, auto_consumer_groups } = restore;
-  if (auto_consumer_groups) return { all: true };
-  return consumer_groups === undefined ? undefined : { groups: consumer_groups };
-}
-
 export async function runThreePhases(
   session: Session,
   config: RestoreConfig,
   groups: GroupSelection,
   { isNew, resume, file, again, shape }: ThreePhaseChoices,
 ): Promise<number> {
-  const request = await threePhaseRequestOf(config, groups);
+  const { threePhaseRequestOf } = await import("#core/three-phase/request.ts");
+  const request = threePhaseRequestOf(config, groups);
   const deps = await openThreePhaseDeps(session, config);
   if (config.restore.dry_run) {
     const { dryRunThreePhase } = await import("#core/three-phase/dry-run.ts");
@@ -82,23 +72,6 @@ function withHint({ name, message, cause, details, hint }: BackupError, again: s
     details,
     hint: hint.replace("the same command again", again),
   });
-}
-
-async function threePhaseRequestOf(
-  config: RestoreConfig,
-  groups: GroupSelection,
-): Promise<ThreePhaseRequest> {
-  const { backupFirstOf } = await import("#core/config/schema.ts");
-  const { backupRequestOf } = await import("#core/backup/request.ts");
-  const backup = backupFirstOf(config);
-  const { consumer_group_strategy: strategy, offset_source } = config.restore;
-  return {
-    restore: restoreRequestOf(config),
-    groups,
-    strategy,
-    ...(offset_source !== undefined && { offset_source }),
-    ...(backup !== undefined && { backup_first: backupRequestOf(backup) }),
-  };
 }
 
 export async function openThreePhaseDeps(

@@ -3,14 +3,30 @@ import { z } from "zod";
 
 export const failure = z
   .object({ Error: z.string(), Cause: z.string().default("") })
-  .transform(({ Error: error, Cause }) => ({ error, message: messageOf(Cause) }));
+  .transform((told) => failureOf(told));
 
-/** Of a function's error, which comes as JSON; any other cause is plain text. */
-function messageOf(cause: string): string {
+/** An execution that another one waited for tells its own error and cause within the cause. */
+const ofExecution = z.object({ Error: z.string(), Cause: z.string().default("") });
+
+function failureOf({ Error: error, Cause: cause }: z.output<typeof ofExecution>): Failure {
+  const parsed = parsedJson(cause);
+  const inner = ofExecution.safeParse(parsed);
+  if (inner.success) return failureOf(inner.data);
+  const { errorMessage } = (parsed ?? {}) as { errorMessage?: unknown };
+  // Of a function's error, which comes as JSON; any other cause is plain text.
+  return { error, message: typeof errorMessage === "string" ? errorMessage : cause };
+}
+
+interface Failure {
+  readonly error: string;
+  readonly message: string;
+}
+
+/** Undefined where it is no JSON. */
+function parsedJson(text: string): unknown {
   try {
-    const { errorMessage } = JSON.parse(cause);
-    return typeof errorMessage === "string" ? errorMessage : cause;
+    return JSON.parse(text);
   } catch {
-    return cause;
+    return undefined;
   }
 }

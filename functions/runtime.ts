@@ -20,10 +20,15 @@ import { BackupError, isBackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { type Deadline, deadlineAt, type Logger } from "#core/runtime.ts";
 import { randomId, systemClock } from "#core/system.ts";
+import type { ThreePhaseDeps, ThreePhaseRequest } from "#core/three-phase/contract.ts";
 import { Clients } from "#functions/settings.ts";
 
 const lambdaLogger = new LambdaLogger();
-const metrics = new Metrics({ namespace: "KafkaBackup" });
+/** Several deployments of an account are told apart by their names. */
+const metrics = new Metrics({
+  namespace: "KafkaBackup",
+  serviceName: process.env.KAFKA_BACKUP_DEPLOYMENT ?? "KafkaBackup",
+});
 /** Without a trace of each request: a worker makes thousands, and the SDK would patch `http`. */
 const tracer = new Tracer({ captureHTTPsRequests: false });
 
@@ -68,7 +73,11 @@ export interface Step {
   backupDeps(): Promise<BackupDeps>;
   /** With the cluster that is restored into. */
   restoreDeps(): Promise<RestoreDeps>;
-  /** Adds to the metrics of this invocation, which bear the backup's id. */
+  /** The same, and the cluster that is backed up where it is asked what groups have committed. */
+  threePhaseDeps(request: ThreePhaseRequest): Promise<ThreePhaseDeps>;
+  /** With the one of the two that has this id; where neither has it, with the one backed up. */
+  depsOf(clusterId: string): Promise<BackupDeps>;
+  /** Writes metrics of the deployment as a whole, and of this backup. */
   measure(backupId: string, measured: Readonly<Record<string, Measured>>): void;
 }
 
@@ -87,16 +96,24 @@ export function step<Input, Output>(
   return middy(handle)
     .use(captureLambdaHandler(tracer, { captureResponse: false }))
     .use(injectLambdaContext(lambdaLogger, { resetKeys: true }))
-    .use({ after: publishMetrics, onError: publishMetrics })
-    .use({ onError: ({ error }) => logError(error) });
+    .use({ onError: ({ error }) => tellError(error) });
 }
 
-function publishMetrics(): void {
-  if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
+/** As CloudWatch's embedded metric format: once without `dimension`, and once by it. */
+function writeMetrics(
+  dimension: Readonly<Record<string, string>>,
+  measured: Readonly<Record<string, Measured>>,
+): void {
+  metrics.addDimensions({}).addDimensions(dimension);
+  for (const [name, [value, unit]] of Object.entries(measured)) {
+    metrics.addMetric(name, unit, value);
+  }
+  metrics.publishStoredMetrics();
 }
 
-function logError(error: unknown): void {
+function tellError(error: unknown): void {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
+  writeMetrics({ error: name }, { Errors: [1, "Count"] });
   const told = isBackupError(error) ? { hint: error.hint, details: error.details } : { error };
   logger.error(`${name}: ${message}`, told);
 }
@@ -125,11 +142,19 @@ function stepWithin(context: Context): Step {
       cluster: await clients.target(),
       newId: randomId,
     }),
+    threePhaseDeps: async ({ offset_source }) => ({
+      ...(await catalogDeps()),
+      cluster: await clients.target(),
+      newId: randomId,
+      ...(offset_source === "current" && { source: await clients.source() }),
+    }),
+    depsOf: async (clusterId) => ({
+      ...(await catalogDeps()),
+      cluster: await clients.withId(clusterId),
+      newId: randomId,
+    }),
     measure(backupId, measured) {
-      metrics.addDimension("backup_id", backupId);
-      for (const [name, [value, unit]] of Object.entries(measured)) {
-        metrics.addMetric(name, unit, value);
-      }
+      writeMetrics({ backup_id: backupId }, measured);
     },
   };
 }

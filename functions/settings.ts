@@ -89,6 +89,22 @@ export class Clients {
     return this.#target.get();
   }
 
+  /**
+   * The one of the two that has this id, also where the other cannot be reached; the source where
+   * neither has it.
+   */
+  async withId(clusterId: string): Promise<Cluster> {
+    const [source, target] = await Promise.allSettled([this.source(), this.target()]);
+    for (const connected of [source, target]) {
+      if (connected.status !== "fulfilled") continue;
+      if (connected.value.clusterId === clusterId) return connected.value;
+    }
+    for (const connected of [source, target]) {
+      if (connected.status === "rejected") throw connected.reason;
+    }
+    return this.source();
+  }
+
   async #readConfig(): Promise<DeployedConfig> {
     const text = await readFile(join(this.#settings.folder, configFileName), "utf8");
     const logins = await this.#logins.get();

@@ -7,17 +7,16 @@ import {
   overridesOf,
   type RestoreArguments,
   restoreOptionsOf,
-  restoreRequestOf,
   withRestoreOptions,
 } from "#cli/restore-options.ts";
 import { abandonText, dryRunText, restoreText } from "#cli/restore-text.ts";
 import { readRestoreConfig } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
-import { groupsOf, runThreePhases } from "#cli/three-phase.ts";
+import { runThreePhases } from "#cli/three-phase.ts";
 import type { RestoreConfig } from "#core/config/schema.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
-import type { RestoreRequest } from "#core/restore/request.ts";
+import { type RestoreRequest, restoreRequestOf } from "#core/restore/request.ts";
 
 export const configure: Configure = (command, context) => {
   withExamples(command, [
@@ -42,6 +41,7 @@ async function runCommand(session: Session, options: RestoreArguments): Promise<
   const config = await readRestoreConfig(session, options.config, overridesOf(options));
   if (options.abandon !== undefined) return abandon(session, config, options.abandon);
   const isNew = options.new === true;
+  const { groupsOf } = await import("#core/three-phase/request.ts");
   const groups = groupsOf(config);
   if (config.restore.reset_consumer_offsets && groups !== undefined) {
     return runThreePhases(session, config, groups, {

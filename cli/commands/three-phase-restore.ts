@@ -10,7 +10,7 @@ import {
 } from "#cli/restore-options.ts";
 import { readRestoreConfig } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
-import { groupsOf, rollbackCommand, runThreePhases } from "#cli/three-phase.ts";
+import { rollbackCommand, runThreePhases } from "#cli/three-phase.ts";
 import { abandonedThreePhaseText } from "#cli/three-phase-text.ts";
 import type { RestoreConfig } from "#core/config/schema.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
@@ -49,6 +49,7 @@ async function runCommand(session: Session, options: ThreePhaseArguments): Promi
   const config = await readRestoreConfig(session, options.config, overridesOf(options));
   const { abandon: given } = options;
   if (given !== undefined) return abandon(session, config, { ...options, abandon: given });
+  const { groupsOf } = await import("#core/three-phase/request.ts");
   const groups = groupsOf(config);
   if (groups === undefined) throw withoutGroups(config);
   const isNew = options.new === true;

@@ -5,6 +5,7 @@ import type { GroupChange, GroupOutcome, OffsetSnapshot } from "#core/offsets/co
 import {
   planRollback,
   type RollbackFinding,
+  type RollbackPlan,
   snapshotGroupsOf,
 } from "#core/offsets/rollback-plan.ts";
 import { readSnapshot, type SnapshotDeps, takeSnapshotOf } from "#core/offsets/snapshot.ts";
@@ -46,27 +47,89 @@ export async function rollbackOffsets(
   request: RollbackRequest,
   deadline: Deadline,
 ): Promise<RollbackResult> {
-  const { storage, cluster, logger } = deps;
-  const snapshot = await readSnapshot(storage, request.snapshot_id);
-  const groups = snapshotGroupsOf(snapshot, request.groups);
-  const plan = await planRollback(cluster, snapshot, groups, request.clamp);
+  const checked = await checkRollback(deps, request);
+  deadline.signal.throwIfAborted();
+  const safety = await snapshotBefore(deps, checked);
+  return rollBack(deps, request, { ...checked, safety }, deadline);
+}
+
+/** What the steps of a rollback in several processes hand to one another. */
+export interface BegunRollback {
+  readonly snapshot_id: string;
+  /** Durable. */
+  readonly safety_snapshot_id: string;
+  readonly cluster_id: string;
+  readonly group_count: number;
+}
+
+/** The first step alone: all checks, and the safety snapshot. Throws as `rollbackOffsets` does. */
+export async function beginRollback(
+  deps: SnapshotDeps,
+  request: RollbackRequest,
+): Promise<BegunRollback> {
+  const checked = await checkRollback(deps, request);
+  const safety = await snapshotBefore(deps, checked);
+  return {
+    snapshot_id: request.snapshot_id,
+    safety_snapshot_id: safety.snapshot_id,
+    cluster_id: deps.cluster.clusterId,
+    group_count: checked.groups.length,
+  };
+}
+
+/** The rest, with the safety snapshot that the first step took, however often it is repeated. */
+export async function finishRollback(
+  deps: SnapshotDeps,
+  request: RollbackRequest & Pick<BegunRollback, "safety_snapshot_id">,
+  deadline: Deadline,
+): Promise<RollbackResult> {
+  const checked = await checkRollback(deps, request);
+  const safety = await readSnapshot(deps.storage, request.safety_snapshot_id);
+  return rollBack(deps, request, { ...checked, safety }, deadline);
+}
+
+interface CheckedRollback {
+  readonly snapshot: OffsetSnapshot;
+  readonly groups: readonly string[];
+  readonly plan: RollbackPlan;
+}
+
+async function checkRollback(
+  { storage, cluster }: SnapshotDeps,
+  { snapshot_id, groups: wanted, clamp }: RollbackRequest,
+): Promise<CheckedRollback> {
+  const snapshot = await readSnapshot(storage, snapshot_id);
+  const groups = snapshotGroupsOf(snapshot, wanted);
+  const plan = await planRollback(cluster, snapshot, groups, clamp);
   refuse(snapshot, plan.findings);
   await refuseMembers(cluster, groups);
-  deadline.signal.throwIfAborted();
-  const safety = await takeSnapshotOf(
-    deps,
-    groups,
-    `before the rollback to ${snapshot.snapshot_id}`,
-  );
-  logger.info("stored what the groups have committed now", { snapshot_id: safety.snapshot_id });
+  return { snapshot, groups, plan };
+}
+
+async function snapshotBefore(
+  deps: SnapshotDeps,
+  { snapshot: { snapshot_id }, groups }: CheckedRollback,
+): Promise<OffsetSnapshot> {
+  const safety = await takeSnapshotOf(deps, groups, `before the rollback to ${snapshot_id}`);
+  const { snapshot_id: id } = safety;
+  deps.logger.info("stored what the groups have committed now", { snapshot_id: id });
+  return safety;
+}
+
+async function rollBack(
+  deps: SnapshotDeps,
+  { verify }: RollbackRequest,
+  { snapshot, plan, safety }: CheckedRollback & { readonly safety: OffsetSnapshot },
+  deadline: Deadline,
+): Promise<RollbackResult> {
   const changes = plan.groups.map(({ group, commits }) => changeOf(safety, group, commits));
-  const outcomes = await changeGroups(deps, changes, deadline, { verify: request.verify });
+  const outcomes = await changeGroups(deps, changes, deadline, { verify });
   return {
     status: outcomes.every(({ status }) => status === "changed") ? "done" : "failed",
     snapshot_id: snapshot.snapshot_id,
     safety_snapshot_id: safety.snapshot_id,
-    cluster_id: cluster.clusterId,
-    verified: request.verify,
+    cluster_id: deps.cluster.clusterId,
+    verified: verify,
     warnings: plan.findings,
     outcomes,
   };
@@ -82,6 +145,33 @@ function changeOf(
   const committed = Object.keys(now.consumer_groups[group]?.partitions ?? {});
   const deletions = committed.filter((name) => !kept.has(name)).map(partitionNamed);
   return { group, commits, deletions };
+}
+
+/** Groups named in one message. */
+const groupsNamed = 5;
+
+/** Throws OffsetResetFailedError where a group is not where the snapshot says. */
+export function throwIfNotRolledBack({
+  outcomes,
+  snapshot_id,
+  safety_snapshot_id,
+}: RollbackResult) {
+  const failed = outcomes.filter(({ status }) => status === "failed");
+  if (failed.length === 0) return;
+  const named = failed.slice(0, groupsNamed).map(({ group, failures: [first] }) => {
+    const where = first === undefined ? "" : `, ${partitionName(first)}: ${first.reason}`;
+    return `group ${JSON.stringify(group)}${where}`;
+  });
+  const more = failed.length > groupsNamed ? `; and ${failed.length - groupsNamed} more` : "";
+  throw new BackupError(
+    "OffsetResetFailedError",
+    `${failed.length} of ${outcomes.length} groups do not stand where snapshot ${snapshot_id} ` +
+      `says: ${named.join("; ")}${more}. Before, they stood as in snapshot ${safety_snapshot_id}`,
+    {
+      hint: "Mend the cause and repeat it: what is right already is not changed by that.",
+      details: { snapshot_id, safety_snapshot_id },
+    },
+  );
 }
 
 /** Problems named in one message; `offset-rollback verify` shows all. */

@@ -2,6 +2,7 @@
 import type { Cluster, GroupDescription, GroupFailure } from "#core/kafka/cluster.ts";
 import { groupNotEmpty } from "#core/kafka/group-changes.ts";
 import type { OffsetSnapshot } from "#core/offsets/contract.ts";
+import type { RollbackRequest } from "#core/offsets/rollback.ts";
 import {
   planRollback,
   type RollbackFinding,
@@ -47,7 +48,8 @@ export async function verifySnapshot(
     unread_groups: snapshot.unread_groups,
   };
   if (deps.cluster === undefined) return verdict;
-  const findings = await findingsAgainst(deps.cluster, snapshot);
+  const groupNames = snapshotGroupsOf(snapshot);
+  const findings = await findingsAgainst(deps.cluster, snapshot, groupNames, false);
   return {
     ...verdict,
     against: {
@@ -58,12 +60,42 @@ export async function verifySnapshot(
   };
 }
 
+export interface RollbackDryRun {
+  readonly snapshot_id: string;
+  readonly cluster_id: string;
+  readonly group_count: number;
+  readonly position_count: number;
+  /** The rollback would be refused where this is false. */
+  readonly can_roll_back: boolean;
+  readonly findings: readonly RollbackFinding[];
+}
+
+/** What a rollback of the given groups would be refused for. Throws as `readSnapshot` does. */
+export async function dryRunRollback(
+  deps: { readonly storage: StorageBackend; readonly cluster: Cluster },
+  { snapshot_id, groups: wanted, clamp }: Omit<RollbackRequest, "verify">,
+): Promise<RollbackDryRun> {
+  const snapshot = await readSnapshot(deps.storage, snapshot_id);
+  const groups = snapshotGroupsOf(snapshot, wanted);
+  const findings = await findingsAgainst(deps.cluster, snapshot, groups, clamp);
+  const positions = groups.map((group) => snapshot.consumer_groups[group]!.partitions);
+  return {
+    snapshot_id,
+    cluster_id: deps.cluster.clusterId,
+    group_count: groups.length,
+    position_count: positions.reduce((sum, one) => sum + Object.keys(one).length, 0),
+    can_roll_back: findings.every(({ severity }) => severity === "warning"),
+    findings,
+  };
+}
+
 async function findingsAgainst(
   cluster: Cluster,
   snapshot: OffsetSnapshot,
+  groups: readonly string[],
+  clamp: boolean,
 ): Promise<RollbackFinding[]> {
-  const groups = snapshotGroupsOf(snapshot);
-  const { findings } = await planRollback(cluster, snapshot, groups, false);
+  const { findings } = await planRollback(cluster, snapshot, groups, clamp);
   if (cluster.clusterId !== snapshot.cluster_id) return [...findings];
   const described = await cluster.describeGroups(groups);
   return [...findings, ...described.flatMap(groupFinding)];

@@ -25,3 +25,4 @@ export function threePhaseResetName(attempt: number): string {
 export const resetSnapshotName = "snapshot.json";
 export const resetPlanName = "plan.json";
 export const resetRolledBackName = "rolled-back.json";
+export const resetApprovalName = "approval.json";

@@ -87,8 +87,8 @@ export const threePhaseRestored = z.object({
 export type ThreePhaseRestored = z.infer<typeof threePhaseRestored>;
 
 /**
- * `resets/{attempt, 8 digits}/rolled-back.json`: the attempt failed, or was cut off and undone by
- * the next one. `plan.json` beside it, where there is one, is the plan that it was to carry out.
+ * `resets/{attempt, 8 digits}/rolled-back.json`: the attempt failed, was rejected, or was cut off
+ * and undone by the next one. `plan.json` beside it, where there is one, is the plan that it was to carry out.
  */
 export const rolledBackReset = z.object({
   rolled_back_at: int64,
@@ -104,6 +104,46 @@ export const rolledBackReset = z.object({
   ),
 });
 export type RolledBackReset = z.infer<typeof rolledBackReset>;
+
+/**
+ * `resets/{attempt, 8 digits}/approval.json`: what an execution that waits for an approval asks.
+ * The token is of the newest question; answers to those before it have no effect.
+ */
+export const resetApproval = z.object({
+  format_version: z.literal(formatVersion),
+  backup_id: z.string(),
+  three_phase_id: z.string(),
+  attempt: z.int().min(1),
+  execution_arn: z.string(),
+  task_token: z.string(),
+  asked_at: int64,
+  /** Without an answer until then nothing is reset. */
+  expires_at: int64,
+  restore_id: z.string(),
+  restored_records: int64,
+  strategy: z.enum(offsetStrategies),
+  offset_source: offsetSource,
+  /** The whole plan, relative to the storage's root. */
+  plan: z.string(),
+  groups: z.object({
+    count,
+    first: z.array(
+      z.object({
+        group: z.string(),
+        partitions: count,
+        /** Partitions in which no offset is decided; they stay as they are. */
+        undecided: count,
+        /** Records between where the group will stand and the end. */
+        lag: int64,
+      }),
+    ),
+  }),
+  left_alone: count,
+  /** To be pasted into a shell with the AWS command line, e.g. CloudShell. */
+  approve: z.string(),
+  reject: z.string(),
+});
+export type ResetApproval = z.infer<typeof resetApproval>;
 
 export const threePhases = ["prepare", "restore", "reset"] as const;
 export type ThreePhase = (typeof threePhases)[number];
@@ -134,7 +174,7 @@ export const threePhaseReport = z.object({
   finished_at: int64,
   /** True where an earlier attempt did a part. */
   resumed: z.boolean(),
-  /** Attempts to reset before this one, which failed or were cut off. */
+  /** Attempts to reset before this one, which failed, were cut off or rejected. */
   earlier_resets: count,
   /** Of the attempt that finished each. */
   phases: z.array(z.object({ phase: z.enum(threePhases), duration_ms: count })),

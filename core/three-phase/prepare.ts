@@ -2,7 +2,6 @@
  * Phase 1: everything that can be known before the first write to the target is checked, where
  * the groups stood is written down, and then the safety snapshot is taken.
  */
-import { runBackup } from "#core/backup/run.ts";
 import { formatVersion } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
@@ -16,7 +15,6 @@ import { preflight, refuseErrors } from "#core/restore/preflight.ts";
 import { requestSha256 } from "#core/restore/request.ts";
 import { restoresOf } from "#core/restore/restore-record.ts";
 import { newRunId } from "#core/run-id.ts";
-import type { Deadline } from "#core/runtime.ts";
 import {
   setsOffsets,
   type ThreePhaseDeps,
@@ -33,6 +31,14 @@ export interface PlannedRestore {
   readonly finishedRestoreId: string | undefined;
 }
 
+/** What came before the intent of a three-phase restore. */
+export interface BeforeIntent {
+  readonly startNew: boolean;
+  readonly backup: FirstBackup | undefined;
+  /** How long it took. */
+  readonly durationMs: number;
+}
+
 /**
  * Stores the intent. Nothing is written to the target. Throws what planning and
  * preflight of a restore throw, what `readPositions` throws, GroupNotEmptyError,
@@ -41,12 +47,9 @@ export interface PlannedRestore {
 export async function beginThreePhase(
   deps: ThreePhaseDeps,
   request: ThreePhaseRequest,
-  startNew: boolean,
-  deadline: Deadline,
+  { startNew, backup, durationMs }: BeforeIntent,
 ): Promise<KnownThreePhase> {
   const startedAtMs = deps.clock.monotonicMs();
-  await refuseEarly(deps, request);
-  const backup = await backUpFirst(deps, request, deadline);
   const { plan, finishedRestoreId } = await planOf(deps, request, startNew);
   const known = await positionsFor(deps, request, plan);
   const groups = [...new Set(known.positions.map(({ group }) => group))].sort();
@@ -73,14 +76,16 @@ export async function beginThreePhase(
     positions: known.positions,
     left_alone: known.left_alone,
     ...(backup !== undefined && { backup_first: backup }),
-    duration_ms: Math.round(deps.clock.monotonicMs() - startedAtMs),
+    duration_ms: Math.round(durationMs + deps.clock.monotonicMs() - startedAtMs),
   };
   return { intent, record: await storeIntent(deps, intent) };
 }
 
 /** What no backup helps against is told before one is made. */
-async function refuseEarly(deps: ThreePhaseDeps, request: ThreePhaseRequest): Promise<void> {
-  const { strategy, groups, backup_first } = request;
+export async function refuseEarly(
+  { cluster }: Pick<ThreePhaseDeps, "cluster">,
+  { strategy, groups, backup_first }: ThreePhaseRequest,
+): Promise<void> {
   if (strategy === "skip") {
     throw new BackupError("InvalidRequestError", "strategy skip leaves groups alone", {
       hint: "Choose another restore.consumer_group_strategy, or restore without a reset.",
@@ -88,37 +93,9 @@ async function refuseEarly(deps: ThreePhaseDeps, request: ThreePhaseRequest): Pr
   }
   if (backup_first === undefined || "all" in groups || !setsOffsets(strategy)) return;
   await refuseMembers(
-    deps.cluster,
+    cluster,
     groups.groups.filter((name) => !isGroupGlob(name)),
   );
-}
-
-/** Idempotent but for an empty run: one that was interrupted is continued. */
-async function backUpFirst(
-  deps: ThreePhaseDeps,
-  { backup_first }: ThreePhaseRequest,
-  deadline: Deadline,
-): Promise<FirstBackup | undefined> {
-  if (backup_first === undefined) return undefined;
-  if (deps.source === undefined) {
-    throw new BackupError("InvalidRequestError", "backup_first needs the cluster to back up");
-  }
-  deps.logger.info("three-phase restore: backup first", { backup_id: backup_first.backup_id });
-  const result = await runBackup({ ...deps, cluster: deps.source }, backup_first, deadline);
-  const [failed] = result.failed;
-  if (failed !== undefined) {
-    throw new BackupError(
-      "PreflightRefusedError",
-      `nothing was restored: of the backup before it ${result.failed.length} partitions failed, ` +
-        `${failed.topic}-${failed.partition} with ${failed.error}: ${failed.message}`,
-      { hint: "Repeat the command when they can be read, or restore without backup_first." },
-    );
-  }
-  return {
-    run_id: result.run_id,
-    generation: result.generation,
-    record_count: result.record_count,
-  };
 }
 
 /** The restore as it would be planned, refused where `runRestore` would refuse it. */

@@ -9,21 +9,17 @@ import { planOffsets } from "#core/offsets/plan.ts";
 import { readSnapshot } from "#core/offsets/snapshot.ts";
 import { partitionName } from "#core/offsets/topic-partition.ts";
 import type { Deadline } from "#core/runtime.ts";
+import { setsOffsets, type ThreePhaseDeps } from "#core/three-phase/contract.ts";
+import type { ThreePhaseReport } from "#core/three-phase/documents.ts";
 import {
-  type FailedResetReport,
-  setsOffsets,
-  type ThreePhaseDeps,
-} from "#core/three-phase/contract.ts";
-import type { RolledBackReset, ThreePhaseReport } from "#core/three-phase/documents.ts";
-import type { KnownThreePhase } from "#core/three-phase/identity.ts";
+  type Attempt,
+  type FailedReset,
+  type ResetRequest,
+  rollBackReset,
+} from "#core/three-phase/failed-reset.ts";
 import { takeSafetySnapshot } from "#core/three-phase/prepare.ts";
-import { stillAsPlanned, undoReset } from "#core/three-phase/undo-reset.ts";
-
-export interface ResetRequest extends KnownThreePhase {
-  /** Of phase 1. */
-  readonly safety_snapshot_id: string;
-  readonly restore_id: string;
-}
+import { Standing } from "#core/three-phase/standing.ts";
+import { undoEarlier } from "#core/three-phase/undo-earlier.ts";
 
 export interface FinishedReset {
   readonly status: "done";
@@ -31,115 +27,107 @@ export interface FinishedReset {
   /** Of this attempt; undefined where the strategy sets nothing. */
   readonly snapshot_id: string | undefined;
   readonly groups: ThreePhaseReport["groups"];
-  /** Attempts before this one, which failed or were cut off. */
+  /** Attempts before this one, which failed, were cut off or rejected. */
   readonly earlier_resets: number;
 }
 
-export interface FailedReset extends Omit<FailedResetReport, "phases"> {
-  readonly status: "reset_failed" | "reset_stopped";
-  readonly error: BackupError;
-}
-
-/** An attempt as far as it came. */
-interface Attempt {
-  readonly number: number;
-  snapshot?: OffsetSnapshot;
-  plan?: OffsetPlan;
-}
-
 /**
- * A failure is answered after the groups were put back: with OffsetResetFailedError, or with
- * CancelledError when the deadline came first. Throws the BackupConflictError of a lost lease,
- * after which nothing is touched: another process may be setting the same groups.
+ * The whole phase in one process. A failure is answered after the groups were put back: with
+ * OffsetResetFailedError, or with CancelledError when the deadline came first. Throws the
+ * BackupConflictError of a lost lease, after which nothing is touched: another process may be
+ * setting the same groups.
  */
 export async function resetGroups(
   deps: ThreePhaseDeps,
   request: ResetRequest,
   deadline: Deadline,
 ): Promise<FinishedReset | FailedReset> {
-  const { record, intent } = request;
-  const earlier_resets = await record.resetCount();
-  const left = await undoEarlier(deps, request, earlier_resets);
+  const earlier = await request.record.resetCount();
+  const left = await undoEarlier(deps, request, earlier);
   if (left !== undefined) return left;
-  const attempt: Attempt = { number: earlier_resets + 1 };
+  const attempt: Attempt = { number: earlier + 1 };
   try {
-    if (setsOffsets(intent.strategy))
-      attempt.snapshot = await snapshotBefore(deps, request, attempt);
-    const known = {
-      offset_source: intent.offset_source,
-      positions: intent.positions,
-      left_alone: intent.left_alone,
-    };
-    const { backup_id, strategy } = intent;
-    const groups = { groups: intent.groups };
-    const asked = { backup_id, groups, strategy, restore_id: request.restore_id, known };
-    const plan = await planOffsets(deps, asked, deadline);
-    attempt.plan = plan;
-    await record.writePlan(attempt.number, plan);
-    const done = { plan, earlier_resets, snapshot_id: attempt.snapshot?.snapshot_id };
-    if (!setsOffsets(strategy)) return { status: "done", ...done, groups: plan.groups };
-    const { outcomes } = await executePlan(deps, plan, { clamp: false }, deadline);
-    throwFailed(outcomes);
-    return { status: "done", ...done, groups: await withCommitted(deps, plan) };
+    await planReset(deps, request, attempt, deadline);
+    return await setOffsets(deps, request, attempt, deadline);
   } catch (cause) {
     for (const reason of [deadline.signal.reason, cause]) {
       if (isBackupError(reason, "BackupConflictError")) throw reason;
     }
-    const rolledBack = await rollBack(deps, attempt, cause);
-    const recording = record.writeRolledBack(attempt.number, rolledBack);
-    const unrecorded = await recording.then(() => undefined, messageOf);
-    return failedReset(request, attempt, { ...rolledBack, unrecorded }, deadline.passed(), cause);
+    return rollBackReset(deps, request, attempt, cause, deadline.passed());
   }
-}
-
-/** Durable before the first commit of the attempt: what the groups did since the last one counts. */
-async function snapshotBefore(
-  deps: ThreePhaseDeps,
-  { record, intent }: ResetRequest,
-  { number }: Attempt,
-): Promise<OffsetSnapshot> {
-  const before = `reset ${number} of three-phase restore ${intent.three_phase_id}`;
-  const taken = await takeSafetySnapshot(deps, intent.groups, before);
-  await record.writeResetSnapshot(number, taken);
-  return readSnapshot(deps.storage, taken.snapshot_id);
 }
 
 /**
- * An attempt that was cut off may have set a part of its plan, and one that failed may have left
- * groups behind. What still stands as it was set goes back first, so that the next snapshot holds
- * what the groups themselves have committed. Undefined when nothing is left to be put back.
+ * Snapshot and plan of an attempt, both durable before its first commit: what the groups did since
+ * the last attempt counts. `attempt` is told each when it is there.
  */
-async function undoEarlier(
+export async function planReset(
   deps: ThreePhaseDeps,
-  request: ResetRequest,
-  number: number,
-): Promise<FailedReset | undefined> {
-  if (number === 0) return undefined;
-  const { record } = request;
-  const plan = await record.plan(number);
-  const rolledBack = await record.rolledBack(number);
-  if (plan === undefined || !setsOffsets(plan.strategy)) return undefined;
-  const isBack = (name: string) =>
-    rolledBack?.groups.some(({ group, status }) => group === name && status === "as_before");
-  const pending = plan.groups.filter(({ group }) => isBack(group) !== true);
-  if (pending.length === 0) return undefined;
-
-  const taken = await record.resetSnapshot(number);
-  const snapshotId = taken?.snapshot_id ?? request.safety_snapshot_id;
-  const snapshot = await readSnapshot(deps.storage, snapshotId);
-  const stillSet = await stillAsPlanned(deps, { ...plan, groups: pending });
-  const groups = await undoReset(deps, snapshot, stillSet);
-  const undone: RolledBackReset = {
-    rolled_back_at: BigInt(deps.clock.nowMs()),
-    reason: `attempt ${number} was cut off`,
-    groups,
-  };
-  if (groups.some(({ status }) => status === "not_rolled_back")) {
-    const reason = `what attempt ${number} had set could not be put back`;
-    return failedReset(request, { number, snapshot, plan }, { ...undone, reason });
+  { record, intent, restore_id }: ResetRequest,
+  attempt: Attempt,
+  deadline: Deadline,
+): Promise<OffsetPlan> {
+  const { backup_id, strategy, offset_source, positions, left_alone } = intent;
+  if (setsOffsets(strategy)) {
+    const before = `reset ${attempt.number} of three-phase restore ${intent.three_phase_id}`;
+    const taken = await takeSafetySnapshot(deps, intent.groups, before);
+    await record.writeResetSnapshot(attempt.number, taken);
+    attempt.snapshot = await readSnapshot(deps.storage, taken.snapshot_id);
   }
-  if (rolledBack === undefined) await record.writeRolledBack(number, undone);
-  return undefined;
+  const known = { offset_source, positions, left_alone };
+  const groups = { groups: intent.groups };
+  const plan = await planOffsets(
+    deps,
+    { backup_id, groups, strategy, restore_id, known },
+    deadline,
+  );
+  await record.writePlan(attempt.number, plan);
+  attempt.plan = plan;
+  return plan;
+}
+
+/**
+ * Carries out a planned attempt, or the rest of one that was cut off, and reads back what is
+ * committed. Throws where a group is not as planned then, and, before anything is sent,
+ * PreflightRefusedError where groups have moved since the plan.
+ */
+export async function setOffsets(
+  deps: ThreePhaseDeps,
+  { intent: { strategy } }: ResetRequest,
+  attempt: Attempt,
+  deadline: Deadline,
+): Promise<FinishedReset> {
+  const { number, snapshot } = attempt;
+  const plan = attempt.plan!;
+  const done = { status: "done", plan, earlier_resets: number - 1 } as const;
+  const snapshot_id = snapshot?.snapshot_id;
+  if (snapshot === undefined || !setsOffsets(strategy)) {
+    return { ...done, snapshot_id, groups: plan.groups };
+  }
+  await refuseMoved(deps, snapshot, plan);
+  attempt.isSent = true;
+  const { outcomes } = await executePlan(deps, plan, { clamp: false }, deadline);
+  throwFailed(outcomes);
+  return { ...done, snapshot_id, groups: await withCommitted(deps, plan) };
+}
+
+/** Places named in one message; the rest are counted. */
+const placesNamed = 3;
+
+/** Between plan and reset an approval may have taken hours: what was approved is no longer true. */
+async function refuseMoved(
+  deps: ThreePhaseDeps,
+  snapshot: OffsetSnapshot,
+  plan: OffsetPlan,
+): Promise<void> {
+  const moved = (await Standing.read(deps.cluster, plan)).movedSince(snapshot, plan);
+  if (moved.length === 0) return;
+  const more = moved.length > placesNamed ? `; and ${moved.length - placesNamed} more` : "";
+  throw new BackupError(
+    "PreflightRefusedError",
+    `groups have moved since the plan was made: ${moved.slice(0, placesNamed).join("; ")}${more}`,
+    { hint: "Stop the groups' consumers and repeat the request: it plans anew." },
+  );
 }
 
 const failuresNamed = 3;
@@ -153,76 +141,6 @@ function throwFailed(outcomes: readonly GroupOutcome[]): void {
   });
   const more = failed.length > failuresNamed ? `; and ${failed.length - failuresNamed} more` : "";
   throw new Error(`${lines.join("; ")}${more}`);
-}
-
-/** Needs the target alone: a store that fails now does not keep groups from being put back. */
-async function rollBack(
-  deps: ThreePhaseDeps,
-  { snapshot, plan }: Attempt,
-  cause: unknown,
-): Promise<RolledBackReset> {
-  // Without either nothing was sent.
-  const isSent = snapshot !== undefined && plan !== undefined;
-  const groups = isSent ? await undoReset(deps, snapshot, plan) : [];
-  return { rolled_back_at: BigInt(deps.clock.nowMs()), reason: messageOf(cause), groups };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-function failedReset(
-  { intent, safety_snapshot_id, restore_id }: ResetRequest,
-  { number, snapshot, plan }: Attempt,
-  rolledBack: RolledBackReset & { readonly unrecorded?: string | undefined },
-  isStopped = false,
-  cause?: unknown,
-): FailedReset {
-  const { three_phase_id } = intent;
-  const { groups, reason, rolled_back_at, unrecorded } = rolledBack;
-  const left = groups.filter((one) => one.status === "not_rolled_back");
-  const status = left.length === 0 && isStopped ? "reset_stopped" : "reset_failed";
-  const reset_snapshot_id = snapshot?.snapshot_id;
-  const state = stateText(left, reset_snapshot_id);
-  const options = {
-    cause,
-    details: { three_phase_id, snapshot_id: reset_snapshot_id ?? safety_snapshot_id },
-  };
-  const lost = unrecorded === undefined ? "" : `; this could not be recorded: ${unrecorded}`;
-  const error =
-    status === "reset_stopped"
-      ? new BackupError(
-          "CancelledError",
-          `three-phase restore ${three_phase_id} was stopped while it set offsets; ${state}${lost}`,
-          { ...options, hint: "Run the same command again to continue it with the reset." },
-        )
-      : new BackupError(
-          "OffsetResetFailedError",
-          `records are restored, offsets of groups are not set: ${reason}; ${state}${lost}`,
-          { ...options, hint: failedHint(left.length > 0) },
-        );
-  return {
-    ...{ status, error, three_phase_id, restore_id, safety_snapshot_id },
-    ...(reset_snapshot_id !== undefined && { reset_snapshot_id }),
-    ...{ attempt: number, reason, rolled_back_at, groups },
-    ...(plan !== undefined && { plan }),
-  };
-}
-
-function stateText(left: RolledBackReset["groups"], snapshotId: string | undefined): string {
-  if (snapshotId === undefined) return "no group was touched";
-  if (left.length === 0) {
-    return `all groups stand where they stood before, as in snapshot ${snapshotId}`;
-  }
-  const named = left.map((one) => `group ${JSON.stringify(one.group)} (${one.reason})`);
-  return `NOT put back to snapshot ${snapshotId}: ${named.join(", ")}`;
-}
-
-function failedHint(isLeft: boolean): string {
-  return isLeft
-    ? "Stop the members of those groups, mend the cause and run the same command again: it puts " +
-        "them back and repeats the reset alone."
-    : "Mend the cause and run the same command again: it repeats the reset alone.";
 }
 
 /** What is committed now, beside what was planned. */

@@ -1,6 +1,7 @@
 /** What a three-phase restore wrote down: `three-phase/{id}/`. */
 import type { z } from "zod";
 import {
+  corrupt,
   documentBytes,
   parseDocument,
   parseState,
@@ -10,6 +11,7 @@ import { type OffsetPlan, offsetPlan } from "#core/offsets/contract.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup } from "#core/storage/keys.ts";
 import {
+  resetApprovalName,
   resetPlanName,
   resetRolledBackName,
   resetSnapshotName,
@@ -27,7 +29,9 @@ import { writeOnce } from "#core/storage/write-once.ts";
 import {
   type AbandonedThreePhase,
   abandonedThreePhase,
+  type ResetApproval,
   type RolledBackReset,
+  resetApproval,
   rolledBackReset,
   type SafetySnapshot,
   safetySnapshot,
@@ -39,7 +43,7 @@ import {
   threePhaseRestored,
 } from "#core/three-phase/documents.ts";
 
-/** Readers answer undefined where nothing was written; writers are write-once. */
+/** Readers answer undefined where nothing was written; writers are write-once but for approvals. */
 export class ThreePhaseRecord {
   readonly backupId: string;
   readonly id: string;
@@ -110,6 +114,25 @@ export class ThreePhaseRecord {
     return this.#write(`${threePhaseResetName(attempt)}${resetRolledBackName}`, rolledBack);
   }
 
+  /** Of a plan that somebody is asked to approve; the newest question replaces those before it. */
+  approval(attempt: number): Promise<ResetApproval | undefined> {
+    return this.#document(`${threePhaseResetName(attempt)}${resetApprovalName}`, resetApproval);
+  }
+
+  async writeApproval(attempt: number, approval: ResetApproval): Promise<void> {
+    const key = `${this.#folder}${threePhaseResetName(attempt)}${resetApprovalName}`;
+    await this.#storage.put(key, documentBytes(approval));
+  }
+
+  /** Relative to the storage's root. */
+  keyOfPlan(attempt: number): string {
+    return `${this.#folder}${threePhaseResetName(attempt)}${resetPlanName}`;
+  }
+
+  keyOfReport(): string {
+    return `${this.#folder}${threePhaseReportName}`;
+  }
+
   report(): Promise<ThreePhaseReport | undefined> {
     return this.#document(threePhaseReportName, threePhaseReport);
   }
@@ -149,6 +172,17 @@ export class ThreePhaseRecord {
   #write(name: string, value: unknown): Promise<void> {
     return writeOnce(this.#storage, `${this.#folder}${name}`, documentBytes(value));
   }
+}
+
+/** What an earlier step has written. Throws CorruptManifestError where it is not there. */
+export function present<T>(
+  found: T | undefined,
+  { backupId, id }: ThreePhaseRecord,
+  what: string,
+): T {
+  if (found !== undefined) return found;
+  const key = inBackup(backupId, threePhaseRunFolder(id));
+  throw corrupt(key, `the ${what} is not there, though a step before has written it`);
 }
 
 /** Those that were ever begun out of a backup, oldest first (their ids begin with a time). */

@@ -1,19 +1,18 @@
 /** Puts back what a reset may have changed: each planned place as its snapshot says. */
 import pLimit from "p-limit";
-import type { CommittedOffsets } from "#core/kafka/cluster.ts";
 import { changeGroups } from "#core/offsets/change-groups.ts";
 import type { GroupChange, OffsetPlan, OffsetSnapshot } from "#core/offsets/contract.ts";
 import { partitionName } from "#core/offsets/topic-partition.ts";
 import { deadlineAt } from "#core/runtime.ts";
 import type { ThreePhaseDeps } from "#core/three-phase/contract.ts";
 import type { RolledBackReset } from "#core/three-phase/documents.ts";
+import { placesOf, Standing } from "#core/three-phase/standing.ts";
 
 /** Whoever wants to stop still wants the groups back, and a minute is plenty for that. */
 const undoMsMax = 60_000;
 const groupsInFlight = 8;
 
 type UndoneGroup = RolledBackReset["groups"][number];
-type Places = ReadonlyMap<string, { offset: bigint; leaderEpoch: number; metadata: string }>;
 
 /**
  * Never throws: what became of each group is in the answer. Groups that stand as they stood are
@@ -33,30 +32,19 @@ export async function undoReset(
 }
 
 /**
- * The part of a plan that still stands as it was to be set. What has moved on since was moved by
- * others, and is theirs.
+ * The part of a plan that still stands as it was set. What has moved on since was moved by others,
+ * and is theirs.
  */
 export async function stillAsPlanned(
   { cluster }: ThreePhaseDeps,
   plan: OffsetPlan,
 ): Promise<OffsetPlan> {
-  const committed = await cluster.committedOffsets(plan.groups.map(({ group }) => group));
-  if (committed.failed[0] !== undefined) throw committed.failed[0].error;
-  const byGroup = new Map(
-    committed.groups.map(({ group, offsets }) => [group, placesOf(offsets)] as const),
-  );
+  const standing = await Standing.read(cluster, plan);
   const groups = plan.groups.map(({ group, partitions }) => ({
     group,
-    partitions: partitions.filter((planned) => {
-      const now = byGroup.get(group)?.get(partitionName(planned));
-      return now?.offset === planned.target_offset && now.metadata === planned.metadata;
-    }),
+    partitions: partitions.filter((planned) => standing.isAsPlanned(group, planned)),
   }));
   return { ...plan, groups: groups.filter(({ partitions }) => partitions.length > 0) };
-}
-
-function placesOf(offsets: CommittedOffsets["groups"][number]["offsets"]): Places {
-  return new Map(offsets.map((at) => [partitionName(at), at]));
 }
 
 async function currentTopicIds(

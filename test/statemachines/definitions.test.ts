@@ -19,13 +19,15 @@ interface ErrorRule {
 
 interface State {
   readonly Type: string;
+  readonly Resource?: string;
   readonly Next?: string;
   readonly TimeoutSeconds?: number;
+  readonly TimeoutSecondsPath?: string;
   readonly MaxConcurrency?: number;
   readonly ItemProcessor?: { readonly States: Record<string, State> };
   readonly Retry?: readonly ErrorRule[];
   readonly Catch?: readonly ErrorRule[];
-  readonly Parameters?: { readonly FunctionName?: string };
+  readonly Parameters?: { readonly FunctionName?: string; readonly StateMachineArn?: string };
 }
 
 interface NamedState extends State {
@@ -47,7 +49,17 @@ function statesOf(states: Record<string, State>): NamedState[] {
   ]);
 }
 
-const tasks = machines.flatMap(({ states }) => states.filter(({ Type }) => Type === "Task"));
+const allTasks = machines.flatMap(({ states }) => states.filter(({ Type }) => Type === "Task"));
+/** What a function answers. */
+const tasks = allTasks.filter(({ Resource }) => Resource === "arn:aws:states:::lambda:invoke");
+/** What a person answers, with the token that a function was given. */
+const questions = allTasks.filter(({ Resource }) => Resource?.endsWith(".waitForTaskToken"));
+const nested = allTasks.filter(({ Resource }) => Resource?.includes(":states:startExecution"));
+
+test("every task is of a kind that is looked at here", () => {
+  expect(tasks.length + questions.length + nested.length).toBe(allTasks.length);
+  for (const each of [tasks, questions, nested]) expect(each.length).toBeGreaterThan(0);
+});
 
 /** What Lambda and Step Functions themselves say; no function of ours throws them. */
 const namesOfAws = [
@@ -155,6 +167,44 @@ describe.each(tasks)("task $name", ({ TimeoutSeconds, Retry = [], Catch = [] }) 
 
   test("catches whatever is left", () => {
     expect(Catch.at(-1)?.ErrorEquals).toEqual(["States.ALL"]);
+  });
+});
+
+describe.each(nested)("execution within an execution $name", (state) => {
+  const { Resource, Parameters, TimeoutSeconds = 0, Retry, Catch = [] } = state;
+
+  test("is waited for, for longer than it takes itself, and caught whatever it ends with", () => {
+    expect(Resource).toBe("arn:aws:states:::states:startExecution.sync:2");
+    const name = /^\$\{(\w+)StateMachineArn\}$/.exec(Parameters?.StateMachineArn ?? "")?.[1];
+    const inner = machines.find(({ file }) => file === `${name?.toLowerCase()}.asl.json`);
+    expect(TimeoutSeconds).toBeGreaterThan(inner?.definition.TimeoutSeconds);
+    expect(Catch.at(-1)?.ErrorEquals).toEqual(["States.ALL"]);
+  });
+
+  test("is not repeated: it has repeated within itself what a pause may mend", () => {
+    expect(Retry).toBeUndefined();
+  });
+});
+
+describe.each(questions)("question $name", (state) => {
+  const { TimeoutSeconds, TimeoutSecondsPath, Retry = [], Catch = [] } = state;
+  const retried = Retry.flatMap(({ ErrorEquals }) => ErrorEquals);
+
+  test("waits as long as its input says, and is not asked again when nobody answers", () => {
+    expect(TimeoutSeconds).toBeUndefined();
+    expect(TimeoutSecondsPath).toMatch(/^\$\.\w+/);
+    expect(retried).not.toContain("States.Timeout");
+    expect(Catch.map(({ ErrorEquals }) => ErrorEquals)).toEqual([
+      ["States.Timeout"],
+      ["States.ALL"],
+    ]);
+  });
+
+  test("is asked again where the function that asks it fails for a while", () => {
+    const mendable = Object.entries(errorTable).filter(([, { retry }]) => retry === "backoff");
+    const names = mendable.map(([name]) => name);
+    expect(retried).toEqual(expect.arrayContaining([...names, "Sandbox.Timedout"]));
+    for (const { JitterStrategy } of Retry) expect(JitterStrategy).toBe("FULL");
   });
 });
 
