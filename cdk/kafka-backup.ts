@@ -95,14 +95,17 @@ export class KafkaBackup extends Construct {
     const table = new CatalogTable(this, "Catalog", { retain: this.#stage === "aws" });
     this.table = table.table;
     const functions = this.#makeFunctions(configs, { bucket, table });
-    this.workflows = new Map(
-      machines.map((machine) => [machine.name, this.#makeWorkflow(machine, functions, bucket)]),
-    );
+    const workflows = new Map<string, Workflow>();
+    for (const machine of machines) {
+      workflows.set(machine.name, this.#makeWorkflow(machine, functions, workflows, bucket));
+    }
+    this.workflows = workflows;
   }
 
   #makeWorkflow(
     { name, itemLists, planner }: Machine,
     functions: ReadonlyMap<string, LambdaFunction>,
+    others: ReadonlyMap<string, Workflow>,
     bucket: BackupBucket,
   ): Workflow {
     const workflow = new Workflow(this, `${pascalCase(name)}Workflow`, {
@@ -110,6 +113,12 @@ export class KafkaBackup extends Construct {
       stage: this.#stage,
       functions: Object.fromEntries(
         [...functions].map(([name, made]) => [`${pascalCase(name)}FunctionArn`, made]),
+      ),
+      stateMachines: Object.fromEntries(
+        [...others].map(([name, made]) => [
+          `${pascalCase(name)}StateMachineArn`,
+          made.stateMachine,
+        ]),
       ),
       maxConcurrency: this.#props.maxConcurrency,
     });
