@@ -75,7 +75,7 @@ const runsPacked = 10;
 /** Bytes of a manifest unpacked: several times what `bodyBytesMax` of its base64 ever gives. */
 const unpackedBytesMax = 64 * 1024 * 1024;
 
-/** All but the older runs: topics, ranges and gaps of some 5,000 partitions have room. */
+/** All but the older runs. A partition takes some 120 bytes, so 3,000 have room. */
 function packedManifest(manifest: Manifest): string {
   const newest = { ...manifest, run_pages: [], runs: manifest.runs.slice(-runsPacked) };
   return gzipSync(toJson(newest)).toString("base64");
