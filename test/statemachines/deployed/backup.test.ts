@@ -10,7 +10,13 @@ import { documentBytes } from "#core/catalog/documents.ts";
 import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { inBackup, leaseFolder, leaseKey, parseLeaseKey } from "#core/storage/keys.ts";
+import {
+  inBackup,
+  leaseFolder,
+  leaseKey,
+  parseLeaseKey,
+  stateRunsFolder,
+} from "#core/storage/keys.ts";
 import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { type AwsStage, deployAwsStage } from "#local/aws-stage.ts";
@@ -18,7 +24,9 @@ import { appendNumbered } from "#test/support/append.ts";
 import { archivedPartitions } from "#test/support/archived-batches.ts";
 import { batchOnDisk, flipByteOnDisk } from "#test/support/broker-files.ts";
 import { collect } from "#test/support/collect.ts";
+import { testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
+import { contentsOf } from "#test/support/oracle.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 import { TestStateMachine } from "#test/support/state-machine.ts";
 
@@ -35,10 +43,15 @@ let cluster: Cluster;
 let storage: StorageBackend;
 let catalog: Catalog;
 let folder: string;
-/** 12 partitions of very different sizes. */
+/** 60 partitions of very different sizes. */
 let topic: string;
 
-const sizes = [0, 1, 10, 100, 1_000, 3_000, 5, 20, 300, 20_000, 60_000, 150_000];
+const sizes = [
+  ...[0, 1, 10, 100, 1_000, 3_000, 5, 20, 300, 20_000, 60_000, 150_000],
+  ...Array.from({ length: 48 }, (_, i) => (i * i) % 90),
+];
+/** By its number, the partition of which one worker alone would have more than an even share. */
+const largest = sizes.indexOf(Math.max(...sizes));
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kafka-backup-machine-"));
@@ -103,18 +116,21 @@ function inputFor(backupId: string, topics: readonly string[] = [topic]) {
   return { backup_id: backupId, topics: { include: topics }, turn_ms: 1 };
 }
 
-describe("F2 twelve partitions of very different sizes", () => {
+describe("F2 sixty partitions of very different sizes", () => {
   const backupId = randomName("machine");
   const byCommand = randomName("command");
 
-  test("come out as the command line's run has them, in many turns of several workers", async () => {
-    const ended = await machine.run(inputFor(backupId));
+  test("come out as the command line's run has them, in many turns of several workers, the largest in ranges", async () => {
+    const execution = await machine.start({ ...inputFor(backupId), range_min_offsets: 20_000 });
+    const ranges = await rangesSeen(backupId);
+    const ended = await machine.ended(execution);
+    expect(ranges.every((name) => name.startsWith(`${largest}-`))).toBe(true);
     await commandLine("backup", byCommand);
     expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
     const records = sizes.reduce((sum, count) => sum + count, 0);
-    expect(ended.output).toMatchObject({ partitions: 12, record_count: records, generation: 1 });
+    expect(ended.output).toMatchObject({ partitions: 60, record_count: records, generation: 1 });
     const ours = await archivedPartitions({ storage, catalog }, backupId);
-    expect(Object.keys(ours)).toHaveLength(12);
+    expect(Object.keys(ours)).toHaveLength(60);
     expect(ours).toEqual(await archivedPartitions({ storage, catalog }, byCommand));
 
     const table = await openTable({ table: stage.table, ...location });
@@ -135,7 +151,34 @@ describe("F2 twelve partitions of very different sizes", () => {
     expect(turns.length - unfinished.length).toBe(children.length);
     // Answers stay far below the 256 KiB of a state machine's data.
     expect(Math.max(...turns.map((turn) => JSON.stringify(turn).length))).toBeLessThan(500);
-  }, 180_000);
+  }, 300_000);
+
+  test("come back as Java's consumer saw them, out of a backup that was read in ranges", async () => {
+    const restored = randomName("restored");
+    await testEngine(cluster, { storage, backupId }).restore({ [topic]: restored });
+    const contents = await contentsOf([topic, restored]);
+    for (const [partition, count] of sizes.entries()) {
+      const seen = contents.get(`${restored}/${partition}`);
+      expect(seen).toBe(contents.get(`${topic}/${partition}`));
+      if (count > 0) expect(seen).toMatch(new RegExp(`^${count} records `));
+    }
+  }, 300_000);
+
+  /** Names of the folders of checkpoints of ranges, as soon as there are two. */
+  async function rangesSeen(backupId: string): Promise<string[]> {
+    return vi.waitFor(
+      async () => {
+        const found = await collect(storage.list(inBackup(backupId, stateRunsFolder)));
+        const folders = found.map(
+          ({ key }) => /\/checkpoints\/[^/]+\/(\d+-[^/]+)\//.exec(key)?.[1],
+        );
+        const ranges = [...new Set(folders.filter((name) => name !== undefined))];
+        expect(ranges.length).toBeGreaterThan(1);
+        return ranges;
+      },
+      { timeout: 120_000, interval: 50 },
+    );
+  }
 
   test("are continued by the machine where the command line began, and are sound", async () => {
     await appendNumbered(cluster, { topic, partition: 3, from: 100, count: 50, valueBytes });
