@@ -7,8 +7,10 @@ import { parse } from "yaml";
 import type { Io } from "#cli/io.ts";
 import { run } from "#cli/main.ts";
 import { exitCodes } from "#core/errors.ts";
+import { RestoreRecord } from "#core/restore/restore-record.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
 import { collect } from "#test/support/collect.ts";
+import { intentOf, reportOf } from "#test/support/restore-requests.ts";
 import { syntheticBackup, syntheticBatches } from "#test/support/synthetic-backup.ts";
 
 let folder: string;
@@ -105,6 +107,27 @@ test("describe shows ranges, gaps, sizes and runs", async () => {
   expect(stdout).toMatch(/^orders +0 +1 +15 +0-8, 20-25 /m);
   expect(stdout).toMatch(/^orders +0 +1 +9 +19 +retention /m);
   expect(stdout).toMatch(/^run-/m);
+});
+
+test("describe shows the newest restores, and exits 13 where one cannot be read", async () => {
+  const storage = await openFilesystem(folder);
+  for (const second of [0, 1, 2]) {
+    const restore_id = `20260131T12000${second}Z-00000001`;
+    const record = new RestoreRecord(storage, "nightly", restore_id);
+    const intent = intentOf({ backup_id: "nightly", restore_id });
+    await record.writeIntent(intent);
+    if (second === 1) await record.writeReport({ ...reportOf(intent), record_count: 1_234n });
+  }
+  const sound = await cli(...at("describe"), "--restores", "2");
+  expect(sound.exitCode).toBe(exitCodes.done);
+  expect(sound.stdout).toMatch(/^20260131T120001Z-00000001 +finished +1 +- +1 +1,234 /m);
+  expect(sound.stdout).toMatch(/^20260131T120002Z-00000001 +begun +1 +- +1 +- /m);
+  expect(sound.stdout).not.toContain("20260131T120000Z");
+  await storage.put("nightly/restores/20260131T120002Z-00000001/intent.json", Buffer.from("{"));
+  const damaged = await cli(...at("describe"));
+  expect(damaged.exitCode).toBe(exitCodes.damaged);
+  expect(damaged.stdout).toMatch(/^20260131T120002Z-00000001 +damaged/m);
+  expect((await cli(...at("describe"), "--restores", "0")).exitCode).toBe(exitCodes.done);
 });
 
 test("describe of an older generation and of fewer runs", async () => {
