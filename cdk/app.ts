@@ -21,6 +21,13 @@ const kafkaBackup = new KafkaBackup(stack, "KafkaBackup", {
   stage,
   encryption: settings.encryption,
   maxConcurrency: settings.max_concurrency,
+  workerMemoryMb: settings.worker_memory_mb,
+  reservedConcurrency: settings.reserved_concurrency,
+  objectLock: settings.object_lock,
+  alarmEmail: settings.alarm_email,
+  runbook: settings.runbook,
+  clusterArn: settings.cluster_arn,
+  targetClusterArn: settings.target_cluster_arn,
   network: networkOf(stack, settings),
   login: secretOf("Login", secret_arn),
   targetLogin: secretOf("TargetLogin", target_secret_arn),
@@ -31,6 +38,7 @@ for (const [name, { stateMachine }] of kafkaBackup.workflows) {
 }
 new CfnOutput(stack, "BucketName", { value: kafkaBackup.bucket.bucketName });
 new CfnOutput(stack, "TableName", { value: kafkaBackup.table.tableName });
+new CfnOutput(stack, "AlarmTopicArn", { value: kafkaBackup.alarmTopic.topicArn });
 
 function secretOf(id: string, arn: string | undefined): ISecret | undefined {
   return arn === undefined ? undefined : Secret.fromSecretCompleteArn(stack, id, arn);

@@ -8,12 +8,20 @@ import {
   BucketEncryption,
   type BucketProps,
   type IBucket,
+  ObjectLockRetention,
   ObjectOwnership,
 } from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { acknowledgePattern, acknowledgeRule } from "#cdk/findings.ts";
 
 export type Encryption = "s3" | "kms";
+
+/** No version of an object can be removed before it is so many days old. */
+export interface ObjectLock {
+  /** `governance`: but by who has the right to; `compliance`: by nobody, AWS included. */
+  readonly mode: "governance" | "compliance";
+  readonly days: number;
+}
 
 export interface BackupBucketProps {
   readonly bucketName: string;
@@ -23,6 +31,7 @@ export interface BackupBucketProps {
   readonly encryption: Encryption;
   /** Whether the bucket stays when the stack goes. Only a local stage does without. */
   readonly retain: boolean;
+  readonly objectLock?: ObjectLock | undefined;
   /** Taken as it is in place of a new one; only `prefix` counts then. */
   readonly existing?: IBucket | undefined;
 }
@@ -99,7 +108,10 @@ function newBucket(scope: Construct, props: BackupBucketProps): IBucket {
   return bucket as IBucket;
 }
 
-function protection(scope: Construct, { encryption, retain }: BackupBucketProps): BucketProps {
+function protection(
+  scope: Construct,
+  { encryption, retain, objectLock }: BackupBucketProps,
+): BucketProps {
   const removalPolicy = retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
   const keys: BucketProps =
     encryption === "kms"
@@ -111,6 +123,7 @@ function protection(scope: Construct, { encryption, retain }: BackupBucketProps)
       : { encryption: BucketEncryption.S3_MANAGED };
   return {
     ...keys,
+    ...(objectLock !== undefined && { objectLockDefaultRetention: retentionOf(objectLock) }),
     removalPolicy,
     enforceSSL: true,
     minimumTLSVersion: 1.2,
@@ -125,4 +138,17 @@ function protection(scope: Construct, { encryption, retain }: BackupBucketProps)
       },
     ],
   };
+}
+
+/**
+ * The default of the bucket, which S3 applies to whatever is written: no function needs a right to
+ * lock, nor can one forget to. State and leases are locked with it. That stands in nobody's way:
+ * what is deleted is hidden behind a delete marker, what is created again is another version; it
+ * costs the space of small objects for these days.
+ */
+function retentionOf({ mode, days }: ObjectLock): ObjectLockRetention {
+  const duration = Duration.days(days);
+  return mode === "governance"
+    ? ObjectLockRetention.governance(duration)
+    : ObjectLockRetention.compliance(duration);
 }

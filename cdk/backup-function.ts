@@ -12,7 +12,7 @@ import {
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { acknowledgePattern } from "#cdk/findings.ts";
-import type { Stage } from "#cdk/function-code.ts";
+import { isArm64, type Stage } from "#cdk/function-code.ts";
 
 /** Where the brokers can be reached from. */
 export interface Network {
@@ -28,6 +28,8 @@ export interface BackupFunctionProps {
   readonly code: Code;
   readonly stage: Stage;
   readonly memoryMb: number;
+  /** Of the account's concurrency; undefined: what the others leave. */
+  readonly reservedConcurrency?: number | undefined;
   readonly environment?: Record<string, string>;
   /** For functions that read from Kafka, where the brokers are in a VPC. */
   readonly network?: Network | undefined;
@@ -78,8 +80,11 @@ export class BackupFunction extends Construct {
       code: props.code,
       handler: `${name}.handler`,
       runtime: isLocal ? Runtime.PROVIDED_AL2023 : Runtime.NODEJS_24_X,
-      architecture: Architecture.ARM_64,
+      architecture: isArm64(props.stage) ? Architecture.ARM_64 : Architecture.X86_64,
       memorySize: props.memoryMb,
+      ...(props.reservedConcurrency !== undefined && {
+        reservedConcurrentExecutions: props.reservedConcurrency,
+      }),
       timeout,
       role: this.role,
       logGroup,

@@ -3,30 +3,29 @@
  * machines. One construct is one cluster and one configuration; its machines take any number of
  * backup ids.
  */
-import { readFileSync, rmSync } from "node:fs";
-import { Token } from "aws-cdk-lib";
+import { rmSync } from "node:fs";
+import { Names } from "aws-cdk-lib";
 import type { ITable } from "aws-cdk-lib/aws-dynamodb";
 import { Code, type Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import type { IBucket } from "aws-cdk-lib/aws-s3";
 import type { ISecret } from "aws-cdk-lib/aws-secretsmanager";
+import type { ITopic } from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
-import { BackupBucket, type Encryption } from "#cdk/backup-bucket.ts";
+import { AlarmTopic } from "#cdk/alarm-topic.ts";
+import { Alarms } from "#cdk/alarms.ts";
+import { BackupBucket, type Encryption, type ObjectLock } from "#cdk/backup-bucket.ts";
 import { BackupFunction, type Network } from "#cdk/backup-function.ts";
 import { CatalogTable } from "#cdk/catalog-table.ts";
+import { type Configurations, ofTarget, readConfigurations } from "#cdk/configurations.ts";
+import { addDashboard } from "#cdk/dashboard.ts";
 import { buildFunctionCode, type Stage } from "#cdk/function-code.ts";
 import { machines } from "#cdk/machines/all.ts";
-import type { Machine, MachineFunction } from "#cdk/machines/machine.ts";
+import type { ClusterOfFunction, Machine, MachineFunction } from "#cdk/machines/machine.ts";
+import { grantMskAccess } from "#cdk/msk-access.ts";
 import { pascalCase } from "#cdk/names.ts";
+import { Schedules } from "#cdk/schedules.ts";
 import { Workflow } from "#cdk/workflow.ts";
-import {
-  type DeployedConfig,
-  type DeployedRestoreConfig,
-  deployedText,
-  type Logins,
-  parseDeployment,
-  parseRestoreDeployment,
-  restoreIntoSource,
-} from "#core/config/deployment.ts";
+import { deployedText } from "#core/config/deployment.ts";
 import { BackupError } from "#core/errors.ts";
 
 export interface KafkaBackupProps {
@@ -40,16 +39,28 @@ export interface KafkaBackupProps {
   readonly login?: ISecret | undefined;
   /** The same of the cluster that is restored into, where it is another. */
   readonly targetLogin?: ISecret | undefined;
+  /** Of the cluster that is backed up, where it is an Amazon MSK one that asks IAM. */
+  readonly clusterArn?: string | undefined;
+  /** The same of the cluster that is restored into, where it is another. */
+  readonly targetClusterArn?: string | undefined;
   /** Where the brokers are in a VPC. */
   readonly network?: Network | undefined;
   /** In place of a new bucket; it must be the one that the configuration names. */
   readonly bucket?: IBucket | undefined;
   /** Of a new bucket; `s3` unless said. */
   readonly encryption?: Encryption | undefined;
+  /** Of a new bucket; none unless given. */
+  readonly objectLock?: ObjectLock | undefined;
   /** Workers of an execution at a time; as the state machines' files say unless given. */
   readonly maxConcurrency?: number | undefined;
   /** Of a worker; 1,769 MB, which is one whole processor, unless said. */
   readonly workerMemoryMb?: number | undefined;
+  /** Of the account's concurrency, for workers alone; at least `maxConcurrency`. */
+  readonly reservedConcurrency?: number | undefined;
+  /** Is told of alarms, beside those that subscribe to the topic. */
+  readonly alarmEmail?: string | undefined;
+  /** Where docs/operations.md can be read, for links in alarms. */
+  readonly runbook?: string | undefined;
   /** `local` is for an emulator on the machine that deploys. */
   readonly stage?: Stage | undefined;
 }
@@ -58,11 +69,6 @@ export interface KafkaBackupProps {
 const oneProcessorMb = 1_769;
 /** 10,000 partitions' plan and checkpoints take some 200 MB. */
 const otherMemoryMb = 1_024;
-
-interface Configs {
-  readonly backup: DeployedConfig;
-  readonly restore: DeployedRestoreConfig;
-}
 
 interface Stores {
   readonly bucket: BackupBucket;
@@ -74,6 +80,9 @@ export class KafkaBackup extends Construct {
   readonly table: ITable;
   /** By the name of the machine's file: `backup`. */
   readonly workflows: ReadonlyMap<string, Workflow>;
+  readonly alarmTopic: ITopic;
+  /** Tells several in one account and region apart, in names of metrics and alarms. */
+  readonly deployment: string;
   readonly #props: KafkaBackupProps;
   readonly #stage: Stage;
 
@@ -82,13 +91,15 @@ export class KafkaBackup extends Construct {
     super(scope, id);
     this.#props = props;
     this.#stage = props.stage ?? "aws";
-    const configs = readConfigs(props);
+    this.deployment = Names.uniqueResourceName(this, { maxLength: 64, separator: "-" });
+    const configs = readConfigurations(props);
     const { bucket: bucketName, prefix } = configs.backup.storage;
     const bucket = new BackupBucket(this, "Backups", {
       bucketName,
       prefix,
       encryption: props.encryption ?? "s3",
       retain: this.#stage === "aws",
+      objectLock: props.objectLock,
       existing: props.bucket,
     });
     this.bucket = bucket.bucket;
@@ -100,6 +111,25 @@ export class KafkaBackup extends Construct {
       workflows.set(machine.name, this.#makeWorkflow(machine, functions, workflows, bucket));
     }
     this.workflows = workflows;
+    this.alarmTopic = new AlarmTopic(this, "AlarmTopic", { email: props.alarmEmail }).topic;
+    this.#watch(configs, functions);
+  }
+
+  #watch({ schedules }: Configurations, functions: ReadonlyMap<string, LambdaFunction>): void {
+    const { deployment, table } = this;
+    const stateMachines = new Map(
+      [...this.workflows].map(([name, { stateMachine }]) => [name, stateMachine]),
+    );
+    const { unstarted } = new Schedules(this, "Schedules", {
+      schedules,
+      backup: stateMachines.get("backup")!,
+      validate: stateMachines.get("validate")!,
+    });
+    new Alarms(this, "Alarms", {
+      ...{ deployment, topic: this.alarmTopic, runbook: this.#props.runbook },
+      ...{ stateMachines, schedules, unstarted },
+    });
+    addDashboard(this, "Dashboard", { deployment, stateMachines, functions, table });
   }
 
   #makeWorkflow(
@@ -122,6 +152,13 @@ export class KafkaBackup extends Construct {
       ),
       maxConcurrency: this.#props.maxConcurrency,
     });
+    const { reservedConcurrency = workflow.maxConcurrency ?? 0 } = this.#props;
+    if (reservedConcurrency < (workflow.maxConcurrency ?? 0)) {
+      const message = `reserved concurrency: ${reservedConcurrency} is less than the ${workflow.maxConcurrency} workers of ${name}: the others would only be refused`;
+      throw new BackupError("InvalidConfigError", message, {
+        hint: "Reserve more, or run fewer workers at a time.",
+      });
+    }
     if (planner !== undefined) {
       const workers = String(workflow.maxConcurrency);
       functions.get(planner)?.addEnvironment("KAFKA_BACKUP_WORKERS", workers);
@@ -130,7 +167,7 @@ export class KafkaBackup extends Construct {
     return workflow;
   }
 
-  #makeFunctions({ backup, restore }: Configs, stores: Stores): Map<string, LambdaFunction> {
+  #makeFunctions({ backup, restore }: Configurations, stores: Stores): Map<string, LambdaFunction> {
     const configs = {
       "backup.json": deployedText(backup),
       "restore.json": deployedText(restore),
@@ -148,17 +185,20 @@ export class KafkaBackup extends Construct {
 
   #makeFunction(
     name: string,
-    { description, grants, cluster, usesTable, isWorker = false }: MachineFunction,
+    wanted: MachineFunction,
     code: Code,
     { bucket, table }: Stores,
   ): LambdaFunction {
-    const { network, login, env = {}, workerMemoryMb = oneProcessorMb } = this.#props;
+    const { description, grants, cluster, usesTable, isWorker = false } = wanted;
+    const { network, env = {}, workerMemoryMb = oneProcessorMb } = this.#props;
     const made = new BackupFunction(this, pascalCase(name), {
       name,
       description,
       code,
       stage: this.#stage,
       memoryMb: isWorker ? workerMemoryMb : otherMemoryMb,
+      reservedConcurrency: isWorker ? this.#props.reservedConcurrency : undefined,
+      environment: { KAFKA_BACKUP_DEPLOYMENT: this.deployment },
       network: cluster === undefined ? undefined : network,
     });
     // An emulator is no place that the SDK would look for by itself.
@@ -169,50 +209,30 @@ export class KafkaBackup extends Construct {
       table.grant(made.role, { remove: usesTable === "remove" });
       made.function.addEnvironment("KAFKA_BACKUP_TABLE", table.table.tableName);
     }
-    const letLogIn = (which: "SOURCE" | "TARGET", secret: ISecret | undefined) => {
-      if (secret === undefined) return;
-      secret.grantRead(made.role);
-      made.function.addEnvironment(`KAFKA_BACKUP_${which}_SECRET_ARN`, secret.secretArn);
-    };
-    if (cluster === "source" || cluster === "both") letLogIn("SOURCE", login);
-    if (cluster === "target" || cluster === "both") letLogIn("TARGET", targetLoginOf(this.#props));
+    if (cluster !== undefined) this.#letIn(made, cluster, wanted);
     return made.function;
   }
-}
 
-/** Without a configuration of its own, the target is the source. */
-function targetLoginOf({ restoreConfigFile, login, targetLogin }: KafkaBackupProps) {
-  return restoreConfigFile === undefined ? login : targetLogin;
-}
-
-/** A login's contents are not known here, and never leave their secret. */
-const anyLogin = { username: "-", password: "-" };
-
-function readConfigs(props: KafkaBackupProps): Configs {
-  const { configFile, restoreConfigFile, env = {}, login, bucket } = props;
-  const targetLogin = targetLoginOf(props);
-  const logins: Logins = {
-    ...(login !== undefined && { source: anyLogin }),
-    ...(targetLogin !== undefined && { target: anyLogin }),
-  };
-  const read = (fileName: string) =>
-    [readFileSync(fileName, "utf8"), { fileName, env, logins }] as const;
-  const backup = parseDeployment(...read(configFile));
-  const named = backup.storage.bucket;
-  const given = bucket?.bucketName ?? named;
-  if (!Token.isUnresolved(given) && given !== named) {
-    const message = `${configFile} storage.bucket: is ${named}, but the bucket given is ${given}`;
-    throw new BackupError("InvalidConfigError", message);
+  /** To the clusters that the function talks to: by the login's secret, or by IAM. */
+  #letIn(
+    { function: made, role }: BackupFunction,
+    to: ClusterOfFunction,
+    { kafka = [] }: MachineFunction,
+  ): void {
+    const letIn = (
+      which: "SOURCE" | "TARGET",
+      secret: ISecret | undefined,
+      arn: string | undefined,
+    ) => {
+      if (arn !== undefined) grantMskAccess(role, arn, kafka);
+      if (secret === undefined) return;
+      secret.grantRead(role);
+      made.addEnvironment(`KAFKA_BACKUP_${which}_SECRET_ARN`, secret.secretArn);
+    };
+    const { login, clusterArn } = this.#props;
+    const targetLogin = ofTarget(this.#props, "login", "targetLogin");
+    const targetArn = ofTarget(this.#props, "clusterArn", "targetClusterArn");
+    if (to !== "target") letIn("SOURCE", login, clusterArn);
+    if (to !== "source") letIn("TARGET", targetLogin, targetArn);
   }
-  if (restoreConfigFile === undefined) return { backup, restore: restoreIntoSource(backup) };
-  const restore = parseRestoreDeployment(...read(restoreConfigFile));
-  for (const key of ["bucket", "prefix"] as const) {
-    if (restore.storage[key] === backup.storage[key]) continue;
-    throw new BackupError(
-      "InvalidConfigError",
-      `${restoreConfigFile} storage.${key}: is "${restore.storage[key]}", but ${configFile} has ` +
-        `"${backup.storage[key]}": a deployment has one place for its backups`,
-    );
-  }
-  return { backup, restore };
 }

@@ -1,11 +1,19 @@
 /** What `cdk deploy -c NAME=VALUE` may say. */
 import { z } from "zod";
+import type { ObjectLock } from "#cdk/backup-bucket.ts";
 
 const ids = (prefix: string) =>
   z
     .string()
     .transform((text) => text.split(",").map((id) => id.trim()))
     .pipe(z.array(z.string().regex(new RegExp(`^${prefix}-[0-9a-z]+$`), `must be ${prefix}-…`)));
+
+const clusterArn = z
+  .string()
+  .regex(
+    /^arn:[\w-]+:kafka:[\w-]+:\d{12}:cluster\/[^/]+\/[^/]+$/,
+    "must be arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/UUID",
+  );
 
 const settings = z
   .strictObject({
@@ -17,10 +25,31 @@ const settings = z
       .string()
       .regex(/^[A-Za-z][A-Za-z0-9-]*$/)
       .default("KafkaBackup"),
-    stage: z.enum(["aws", "local"]).default("aws"),
+    stage: z.enum(["aws", "localstack", "local"]).default("aws"),
     encryption: z.enum(["s3", "kms"]).default("s3"),
     /** Workers of a run at a time. */
     max_concurrency: z.coerce.number().int().min(1).max(1_000).optional(),
+    /** Megabytes of a worker, of which Lambda also makes its share of processors. */
+    worker_memory_mb: z.coerce.number().int().min(1_024).max(10_240).optional(),
+    /** So many of the account's concurrent functions are kept for workers, and none above. */
+    reserved_concurrency: z.coerce.number().int().min(1).max(1_000).optional(),
+    /** `governance:30`: mode and days of the bucket's Object Lock. */
+    object_lock: z
+      .string()
+      .regex(/^(governance|compliance):[1-9]\d{0,4}$/, "must be governance:DAYS or compliance:DAYS")
+      .transform((text) => {
+        const [mode, days] = text.split(":") as [ObjectLock["mode"], string];
+        return { mode, days: Number(days) };
+      })
+      .optional(),
+    /** Whom alarms are mailed to. */
+    alarm_email: z.email().optional(),
+    /** Where docs/operations.md can be read, for links in alarms. */
+    runbook: z.url().optional(),
+    /** Full ARN of the cluster, with AWS_MSK_IAM. */
+    cluster_arn: clusterArn.optional(),
+    /** The same of the cluster of `restore_config`. */
+    target_cluster_arn: clusterArn.optional(),
     /** Full ARN of the secret with the cluster's login. */
     secret_arn: z.string().startsWith("arn:").optional(),
     /** The same of the cluster of `restore_config`. */

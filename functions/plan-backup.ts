@@ -1,9 +1,11 @@
 /** First step of the backup machine: checks its input, takes the lease, plans, packs work items. */
 import { z } from "zod";
+import type { BackupRequest } from "#core/backup/contract.ts";
 import { backupRequestOf } from "#core/backup/request.ts";
 import { beginBackup } from "#core/backup/steps/begin.ts";
 import { backupIdRule, topicPattern } from "#core/config/values.ts";
-import { step } from "#functions/runtime.ts";
+import { type BackupError, isBackupError } from "#core/errors.ts";
+import { type Step, step } from "#functions/runtime.ts";
 
 /** What a person or a schedule starts the machine with: where it differs from the deployment. */
 export const backupInput = z.strictObject({
@@ -14,6 +16,8 @@ export const backupInput = z.strictObject({
       exclude: z.array(topicPattern).default([]),
     })
     .exactOptional(),
+  /** `skip`: where another run of the backup is under way, the execution ends well without one. */
+  if_running: z.literal("skip").exactOptional(),
   /** Ends each turn of a worker so many milliseconds after it began to read. */
   turn_ms: z.int().min(1).exactOptional(),
   /** Ranges of a large partition, which several workers read, have at least so many offsets. */
@@ -21,14 +25,26 @@ export const backupInput = z.strictObject({
 });
 
 export const handler = step(backupInput, async (step, input) => {
-  const { turn_ms, range_min_offsets, ...wanted } = input;
+  const { turn_ms, range_min_offsets, if_running: _ofTheMachine, ...wanted } = input;
   const config = await step.config();
   const request = { ...backupRequestOf(config), ...wanted };
   const deps = await step.backupDeps();
   const { workers, deadline } = step;
-  const begun = await beginBackup(deps, request, workers, deadline, range_min_offsets);
-  const { items, ...run } = begun;
+  const beginning = beginBackup(deps, request, workers, deadline, range_min_offsets);
+  const { items, ...run } = await beginning.catch((error: unknown) => {
+    if (isBackupError(error, "BackupConflictError")) measureConflict(step, request, error);
+    throw error;
+  });
   const { bucket, prefix } = config.storage;
   const key = prefix === "" ? items.key : `${prefix}/${items.key}`;
   return { ...run, turn_ms, items: { bucket, key, count: items.count } };
 });
+
+/** Runs that are refused now and then are no harm; that one run holds the lease for long may be. */
+function measureConflict(step: Step, { backup_id }: BackupRequest, { details }: BackupError): void {
+  const heldForMs = Date.now() - Number(details.acquired_at);
+  step.measure(backup_id, {
+    LeaseConflicts: [1, "Count"],
+    ...(heldForMs >= 0 && { LeaseHeldFor: [heldForMs / 1_000, "Seconds"] }),
+  });
+}

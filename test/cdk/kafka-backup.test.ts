@@ -1,18 +1,18 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type App, Validations } from "aws-cdk-lib";
 import { Match } from "aws-cdk-lib/assertions";
-import { SecurityGroup, Vpc } from "aws-cdk-lib/aws-ec2";
 import { Bucket } from "aws-cdk-lib/aws-s3";
-import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { afterAll, describe, expect, test } from "vitest";
 import { functionNames } from "#cdk/function-code.ts";
+import { machines } from "#cdk/machines/all.ts";
+import { pascalCase } from "#cdk/names.ts";
 import { tableAttributes } from "#core/catalog/table.ts";
 import {
+  fullProps,
   readJson,
-  type Statement,
   type Synthesis,
   statementsByRole,
   synthesize,
@@ -31,35 +31,8 @@ function synthesized(...args: Parameters<typeof synthesize>): Synthesis {
 }
 
 const plain = synthesized();
-const secretArn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:AmazonMSK_backup-AbCdEf";
-/** All that can be asked for. */
-const full = synthesized((stack) => ({
-  encryption: "kms",
-  maxConcurrency: 7,
-  login: Secret.fromSecretCompleteArn(stack, "Login", secretArn),
-  configFile: saslConfig(),
-  network: {
-    vpc: Vpc.fromVpcAttributes(stack, "Vpc", {
-      vpcId: "vpc-1",
-      availabilityZones: ["a"],
-      privateSubnetIds: ["subnet-1"],
-    }),
-    securityGroups: [SecurityGroup.fromSecurityGroupId(stack, "Group", "sg-1")],
-  },
-}));
-
-function saslConfig(): string {
-  const file = join(plain.codeFolder, "..", "sasl.yaml");
-  const source = {
-    bootstrap_servers: "b-1.example:9096",
-    security_protocol: "SASL_SSL",
-    sasl_mechanism: "SCRAM-SHA-512",
-    topics: { include: ["*"] },
-  };
-  const storage = { backend: "s3", bucket: "example-bucket", prefix: "a/b" };
-  writeFileSync(file, JSON.stringify({ mode: "backup", backup_id: "b", source, storage }));
-  return file;
-}
+/** All that can be asked for of a plain cluster. */
+const full = synthesized(fullProps);
 
 test("the catalogue's table has the keys that the catalogue asks for, and stays", () => {
   const { partitionKey, sortKey, timeToLive } = tableAttributes;
@@ -76,109 +49,6 @@ test("the catalogue's table has the keys that the catalogue asks for, and stays"
       DeletionProtectionEnabled: true,
     },
   });
-});
-
-describe("S6 roles", () => {
-  const roles = statementsByRole(plain.template);
-  const resourcesOf = (role: string, action: string) =>
-    roles[role]!.filter(({ actions }) => actions.includes(action)).flatMap((s) => s.resources);
-
-  test("each function has one of its own, and the machine has one", () => {
-    const machine = plain.template.findResources("AWS::StepFunctions::StateMachine");
-    expect(Object.keys(machine)).toHaveLength(1);
-    const functions = plain.template.findResources("AWS::Lambda::Function");
-    const roleOf = ({ Properties }: Record<string, never>) =>
-      JSON.stringify((Properties as unknown as { Role: object }).Role);
-    const used = new Set(Object.values(functions).map((each) => roleOf(each as never)));
-    expect(used.size).toBe(functionNames().length);
-    expect(Object.keys(roles).sort()).toEqual([
-      "BackupPartition",
-      "BackupWorkflow",
-      "FailBackup",
-      "FailPartition",
-      "FinishBackup",
-      "JudgeBackup",
-      "PlanBackup",
-    ]);
-  });
-
-  test("none may do everything with anything, or use a policy of AWS's", () => {
-    const all = Object.values(roles).flat();
-    expect(all.flatMap(({ actions }) => actions).filter((name) => /\*/.test(name))).toEqual([]);
-    const anywhere = all.filter(({ resources }) => resources.includes("*"));
-    const named = new Set(anywhere.flatMap(({ actions }) => actions.map(serviceOf)));
-    expect([...named].sort()).toEqual(["logs", "xray"]);
-    plain.template.allResourcesProperties("AWS::IAM::Role", {
-      ManagedPolicyArns: Match.absent(),
-    });
-  });
-
-  test("only state of runs and leases may be deleted, and by a worker only leases", () => {
-    const deleters = Object.keys(roles).filter(
-      (role) => resourcesOf(role, "s3:DeleteObject").length > 0,
-    );
-    for (const role of deleters) {
-      for (const resource of resourcesOf(role, "s3:DeleteObject")) {
-        expect(resource).toMatch(/^\{bucket\}\/\*\/state\//);
-      }
-    }
-    expect(resourcesOf("BackupPartition", "s3:DeleteObject")).toEqual(["{bucket}/*/state/lease/*"]);
-    expect(deleters).not.toContain("FailPartition");
-    const everything = Object.values(roles).flatMap((each) => each.flatMap((s) => s.actions));
-    expect(everything).not.toContain("s3:DeleteObjectVersion");
-    expect(everything).not.toContain("s3:PutBucketPolicy");
-  });
-
-  test("only the last step may write manifests, only a worker segments", () => {
-    const writers = (key: string) =>
-      Object.keys(roles).filter((role) =>
-        resourcesOf(role, "s3:PutObject").some((resource) => resource.endsWith(key)),
-      );
-    expect(writers("/*/manifests/*")).toEqual(["FinishBackup"]);
-    expect(writers("/*/topics/*")).toEqual(["BackupPartition"]);
-    expect(resourcesOf("BackupPartition", "s3:PutObject")).toEqual([
-      "{bucket}/*/state/*",
-      "{bucket}/*/topics/*",
-    ]);
-  });
-
-  test("the machine may invoke its functions, read its work items, and start its own children", () => {
-    const functions = Object.keys(plain.template.findResources("AWS::Lambda::Function"));
-    expect(resourcesOf("BackupWorkflow", "lambda:InvokeFunction").sort()).toEqual(functions.sort());
-    expect(resourcesOf("BackupWorkflow", "s3:GetObject")).toEqual([
-      "{bucket}/*/state/runs/*/work/*/items.json",
-    ]);
-    const [machine] = Object.keys(plain.template.findResources("AWS::StepFunctions::StateMachine"));
-    expect(resourcesOf("BackupWorkflow", "states:StartExecution")).toEqual([machine]);
-  });
-
-  test("the login's secret is read by those who read from Kafka, and by no others", () => {
-    const readers = Object.entries(statementsByRole(full.template)).filter(([, statements]) =>
-      statements.some(({ actions }) => actions.includes("secretsmanager:GetSecretValue")),
-    );
-    expect(readers.map(([role]) => role).sort()).toEqual(["BackupPartition", "PlanBackup"]);
-    const secrets = readers.flatMap(([, statements]) => statements.filter(readsSecrets));
-    expect(new Set(secrets.flatMap(({ resources }) => resources))).toEqual(new Set([secretArn]));
-  });
-
-  test("the table is for those who keep the catalogue; only who closes runs removes items", () => {
-    const users = (action: string) =>
-      Object.keys(roles)
-        .filter((role) => resourcesOf(role, action).length > 0)
-        .sort();
-    const keepers = [
-      ...["BackupPartition", "FailBackup", "FinishBackup", "JudgeBackup", "PlanBackup"],
-    ];
-    expect(users("dynamodb:PutItem")).toEqual(keepers);
-    expect(users("dynamodb:Query")).toEqual(keepers);
-    expect(users("dynamodb:BatchWriteItem")).toEqual(["FinishBackup", "PlanBackup"]);
-    const tables = Object.keys(plain.template.findResources("AWS::DynamoDB::Table"));
-    expect(new Set(resourcesOf("PlanBackup", "dynamodb:PutItem"))).toEqual(new Set(tables));
-  });
-
-  const readsSecrets = ({ actions }: Statement) =>
-    actions.includes("secretsmanager:GetSecretValue");
-  const serviceOf = (action: string) => action.split(":")[0]!;
 });
 
 describe("S7 the bucket", () => {
@@ -213,7 +83,10 @@ describe("S7 the bucket", () => {
       DeletionPolicy: "Retain",
       Properties: { EnableKeyRotation: true },
     });
-    const roles = Object.entries(statementsByRole(full.template));
+    const isOfSchedules = (role: string) => role.startsWith("Schedules");
+    const roles = Object.entries(statementsByRole(full.template)).filter(
+      ([role]) => !isOfSchedules(role),
+    );
     const withKey = roles.filter(([, each]) => each.some((s) => s.actions.includes("kms:Decrypt")));
     expect(withKey.map(([role]) => role)).toEqual(roles.map(([role]) => role));
   });
@@ -259,19 +132,28 @@ describe("functions", () => {
 
   test("those that read from Kafka are in the brokers' network, and the others in none", () => {
     const functions = full.template.findResources("AWS::Lambda::Function", {
-      Properties: { VpcConfig: { SubnetIds: ["subnet-1"], SecurityGroupIds: ["sg-1"] } },
+      Properties: {
+        VpcConfig: { SubnetIds: ["subnet-0a1b2c3d"], SecurityGroupIds: ["sg-0a1b2c3d"] },
+      },
     });
-    expect(Object.keys(functions).map((id) => /^KafkaBackup(\w+?)Function/.exec(id)?.[1])).toEqual([
-      "PlanBackup",
-      "BackupPartition",
-    ]);
+    const inNetwork = Object.keys(functions).map(
+      (id) => /^KafkaBackup(\w+?)Function/.exec(id)?.[1],
+    );
+    const talkToKafka = machines.flatMap((machine) =>
+      Object.entries(machine.functions).flatMap(([name, { cluster }]) =>
+        cluster === undefined ? [] : [pascalCase(name)],
+      ),
+    );
+    expect(inNetwork.toSorted()).toEqual(talkToKafka.sort());
+    expect(talkToKafka).toContain("BackupPartition");
   });
 
   test("the plan knows how many workers the machine runs at a time", () => {
-    const workers = (synthesis: Synthesis) => {
-      const [machine] = Object.values(
-        synthesis.template.findResources("AWS::StepFunctions::StateMachine"),
-      );
+    const workers = ({ template }: Synthesis) => {
+      const found = template.findResources("AWS::StepFunctions::StateMachine");
+      const [, machine] = Object.entries(found).find(([id]) =>
+        id.includes("BackupBackupWorkflow"),
+      )!;
       return /"MaxConcurrency\\?":(\d+)/.exec(JSON.stringify(machine).replaceAll("\\", ""))?.[1];
     };
     for (const [synthesis, expected] of [

@@ -4,9 +4,32 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App, Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
+import { SecurityGroup, Vpc } from "aws-cdk-lib/aws-ec2";
+import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import { KafkaBackup, type KafkaBackupProps } from "#cdk/kafka-backup.ts";
 
 export const exampleConfig = join(import.meta.dirname, "../../cdk/example-backup.yaml");
+
+export const secretArn =
+  "arn:aws:secretsmanager:eu-central-1:111122223333:secret:AmazonMSK_backup-AbCdEf";
+
+/** All that can be asked for of a cluster with a login, in a VPC. */
+export function fullProps(stack: Stack): Partial<KafkaBackupProps> {
+  return {
+    encryption: "kms",
+    maxConcurrency: 7,
+    login: Secret.fromSecretCompleteArn(stack, "Login", secretArn),
+    configFile: join(import.meta.dirname, "with-login.yaml"),
+    network: {
+      vpc: Vpc.fromVpcAttributes(stack, "Vpc", {
+        vpcId: "vpc-1",
+        availabilityZones: ["a"],
+        privateSubnetIds: ["subnet-0a1b2c3d"],
+      }),
+      securityGroups: [SecurityGroup.fromSecurityGroupId(stack, "Group", "sg-0a1b2c3d")],
+    },
+  };
+}
 
 export interface Synthesis {
   readonly template: Template;
