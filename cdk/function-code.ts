@@ -6,7 +6,7 @@ import { chmodSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
-import { copyNativePackages, nativePackages } from "#cdk/native-packages.ts";
+import { copyNativePackages, nativePackages, type Platform } from "#cdk/native-packages.ts";
 
 const root = join(import.meta.dirname, "..");
 /** Of `functions/`: what the functions share. */
@@ -15,8 +15,23 @@ const shared = ["failure.ts", "item-list.ts", "runtime.ts", "settings.ts"];
 const requireForBundled =
   'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
 
-/** `aws`: Lambda's own Node on arm64. `local`: the Node that runs this, for an emulator. */
-export type Stage = "aws" | "local";
+/**
+ * `aws`: Lambda's own Node on arm64. For emulators, `localstack`: the same in containers on this
+ * machine's kind of processor; `local`: the Node that runs this.
+ */
+export type Stage = "aws" | "localstack" | "local";
+
+const containers: Platform = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
+const platforms: Readonly<Record<Stage, Platform>> = {
+  aws: "linux-arm64",
+  localstack: containers,
+  local: "host",
+};
+
+/** Whether Lambda is to start a stage's functions on arm64. */
+export function isArm64(stage: Stage): boolean {
+  return platforms[stage] !== "linux-x64";
+}
 
 /** Names of the functions, which are those of their files: `plan-backup`. */
 export function functionNames(): string[] {
@@ -49,7 +64,7 @@ export function buildFunctionCode(configs: Readonly<Record<string, string>>, sta
     legalComments: "linked",
     logLevel: "warning",
   });
-  copyNativePackages(stage === "aws" ? "linux-arm64" : "host", join(folder, "node_modules"));
+  copyNativePackages(platforms[stage], join(folder, "node_modules"));
   for (const [name, text] of Object.entries(configs)) writeFileSync(join(folder, name), text);
   if (stage === "local") writeBootstrap(join(folder, "bootstrap"));
   return folder;

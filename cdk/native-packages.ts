@@ -8,12 +8,12 @@ const root = join(import.meta.dirname, "..");
 
 export const nativePackages = ["@node-rs/crc32", "lz4-napi", "snappy"] as const;
 
-/** Where functions run: on AWS's arm64 Linux, or on this machine. */
-export type Platform = "linux-arm64" | "host";
+/** Where functions run: on Linux, on AWS's arm64 unless said, or on this machine. */
+export type Platform = "linux-arm64" | "linux-x64" | "host";
 
 /** Copies the packages and their machine code for `platform` into a `node_modules` folder. */
 export function copyNativePackages(platform: Platform, target: string): void {
-  const source = platform === "host" ? join(root, "node_modules") : installedForArm64();
+  const source = platform === "host" ? join(root, "node_modules") : installedFor(platform);
   for (const name of nativePackages) {
     const { optionalDependencies = {} } = packageJson(source, name);
     const binaries = Object.keys(optionalDependencies).filter((binary) =>
@@ -31,14 +31,14 @@ function packageJson(modules: string, name: string): { optionalDependencies?: ob
 }
 
 /**
- * The `node_modules` that the lockfile means for linux-arm64, installed once for each version of
+ * The `node_modules` that the lockfile means for that platform, installed once for each version of
  * those packages into the project's cache (15 s). It appears complete or not at all.
  */
-function installedForArm64(): string {
+function installedFor(name: Exclude<Platform, "host">): string {
   const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
   const versions = nativePackages.map((name) => packages[`node_modules/${name}`].integrity);
   const hash = createHash("sha256").update(versions.join()).digest("hex");
-  const cache = join(root, ".cache", "linux-arm64");
+  const cache = join(root, ".cache", name);
   const home = join(cache, hash.slice(0, 16));
   if (existsSync(home)) return join(home, "node_modules");
   const partial = join(cache, `partial-${process.pid}`);
@@ -47,7 +47,8 @@ function installedForArm64(): string {
     for (const file of ["package.json", "package-lock.json"]) {
       cpSync(join(root, file), join(partial, file));
     }
-    const platform = ["--os=linux", "--cpu=arm64", "--libc=glibc"];
+    const cpu = name.slice("linux-".length);
+    const platform = ["--os=linux", `--cpu=${cpu}`, "--libc=glibc"];
     const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
     execFileSync("npm", ["ci", "--omit=dev", "--ignore-scripts", ...platform, ...quiet], {
       cwd: partial,

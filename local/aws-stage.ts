@@ -23,6 +23,11 @@ export interface AwsStageOptions {
   /** Created. */
   readonly bucket: string;
   readonly stackName: string;
+  /**
+   * `local` unless said: functions run on this machine and reach what it reaches. `localstack`:
+   * in containers, which know the endpoint by themselves.
+   */
+  readonly stage?: "local" | "localstack";
   /** What executions back up unless their input says otherwise. */
   readonly topics: readonly string[];
   /** Further keys of the configuration's `backup` section. */
@@ -62,7 +67,7 @@ export async function deployAwsStage(
     await writeFile(config, JSON.stringify(configurationFor(aws, options)));
     const restoreConfig = await writeRestoreConfig(folder, aws, options);
     const context = {
-      ...{ config, stage: "local", stack: options.stackName },
+      ...{ config, stage: options.stage ?? "local", stack: options.stackName },
       ...(restoreConfig !== undefined && { restore_config: restoreConfig }),
     };
     const shared = [
@@ -134,6 +139,8 @@ async function writeRestoreConfig(
   return file;
 }
 
-function storageFor({ endpoint, region }: AwsEndpoint, { bucket }: AwsStageOptions): object {
-  return { backend: "s3", bucket, endpoint, region, path_style: true };
+function storageFor({ endpoint, region }: AwsEndpoint, options: AwsStageOptions): object {
+  const { bucket, stage } = options;
+  const reached = stage === "localstack" ? {} : { endpoint };
+  return { backend: "s3", bucket, region, path_style: true, ...reached };
 }

@@ -5,9 +5,9 @@
 import { type AwsStage, deployAwsStage, environmentFor } from "#local/aws-stage.ts";
 import { type LocalKafka, startKafka } from "#local/kafka.ts";
 import { type Ministack, startMinistack } from "#local/ministack.ts";
+import { localSettings } from "#local/settings.ts";
 
-const bucket = "kafka-backups";
-const topic = "orders";
+const { bucket, stackName, topics } = localSettings();
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -34,7 +34,7 @@ For the AWS command line, and for kafka-backup:
 
 ${names.map((name) => `  export ${name}=${env[name]}`).join("\n")}
 
-Back up all topics, of which there is one, ${topic}, and see what became of it:
+Back up all topics, which are ${topics.join(", ")}, and see what became of it:
 
   aws stepfunctions start-execution --state-machine-arn ${backup} --input '{}'
   bin/kafka-backup list --path "s3://${stage.bucket}?endpoint=${aws.endpoint}"
@@ -42,8 +42,8 @@ Back up all topics, of which there is one, ${topic}, and see what became of it:
 Ctrl-C ends all of it.`;
 }
 
-async function createTopic({ bootstrapServers, tool }: LocalKafka): Promise<void> {
-  const create = ["--create", "--topic", topic, "--partitions", "4"];
+async function createTopic({ bootstrapServers, tool }: LocalKafka, topic: string): Promise<void> {
+  const create = ["--create", "--topic", topic, "--partitions", "3"];
   const args = ["--bootstrap-server", bootstrapServers, ...create];
   const { code, stderr } = await tool("org.apache.kafka.tools.TopicCommand", args);
   if (code !== 0) throw new Error(`topic ${topic} was not created:\n${stderr}`);
@@ -56,12 +56,12 @@ async function run(stopped: AbortSignal): Promise<void> {
     const [kafka, aws] = started;
     if (kafka.status === "rejected") throw kafka.reason;
     if (aws.status === "rejected") throw aws.reason;
-    await createTopic(kafka.value);
+    for (const topic of topics) await createTopic(kafka.value, topic);
     say("Deploying: cdk bootstrap, cdk deploy ...");
     const stage = await deployAwsStage(aws.value, {
       bootstrapServers: kafka.value.bootstrapServers,
       bucket,
-      stackName: "KafkaBackup",
+      stackName,
       topics: ["*"],
     });
     say(describe(kafka.value, aws.value, stage));
