@@ -131,32 +131,34 @@ async function checkpointsOf(backupId: string, count: number): Promise<void> {
 test("C5 workers that are killed in mid-partition are repeated, and nothing is lost or twice", async () => {
   const backupId = randomName("killed");
   const execution = await machine.start(inputFor(backupId));
-  let killed = 0;
-  for (const checkpoints of [1, 4]) {
+  const exits = async () => {
+    const turns = (await machine.childrenOf(execution)).flat();
+    return turns.filter((turn) => "error" in turn && turn.error === "Runtime.ExitError").length;
+  };
+  // A worker may be between two turns when it is killed: nobody misses that one.
+  for (let checkpoints = 1; (await exits()) === 0; checkpoints++) {
     await checkpointsOf(backupId, checkpoints);
-    killed += await killWorkers();
+    await killWorkers();
+    await sleep(1_000);
   }
   const ended = await machine.ended(execution);
   expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
-  const turns = (await machine.childrenOf(ended.arn)).flat();
-  const exits = turns.filter((turn) => "error" in turn && turn.error === "Runtime.ExitError");
-  expect(killed).toBeGreaterThan(0);
-  expect(exits.length).toBeGreaterThan(0);
   expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
 }, 300_000);
 
-/** Kills the processes that the emulator runs this stack's workers in; returns how many. */
-async function killWorkers(): Promise<number> {
+/** Kills the processes that the emulator runs this stack's workers in. */
+async function killWorkers(): Promise<void> {
   const own = new RegExp(`^AWS_LAMBDA_FUNCTION_NAME=${stackName}-KafkaBackupBackupPartition`, "m");
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  let killed = 0;
   for (const pid of pids) {
     const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
     if (!own.test(environment.replaceAll("\0", "\n"))) continue;
-    process.kill(Number(pid), "SIGKILL");
-    killed += 1;
+    try {
+      process.kill(Number(pid), "SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
   }
-  return killed;
 }
 
 test("C5 every event delivered twice, both at once, leaves what one delivery leaves", async () => {
