@@ -85,6 +85,47 @@ test("a table shows what was backed up; without it the folder alone restores all
   expect(JSON.parse(restored.out)).toMatchObject({ status: "done", report: { record_count: 80 } });
 });
 
+test("a table is told how restores begin and end", async () => {
+  const path = join(folder, "restored");
+  const backup_id = "restored";
+  const storage = { backend: "filesystem", path };
+  const { location, keys } = await createTable(emulator);
+  const catalog = { table: location.table };
+  const source = { bootstrap_servers: bootstrapServers, topics: { include: [topic] } };
+  const backup = await configured({ mode: "backup", backup_id, storage, source });
+  expect(await cli("backup", "--config", backup)).toMatchObject({ exitCode: exitCodes.done });
+  const restoreInto = (target: string) =>
+    configured({
+      ...{ mode: "restore", backup_id, storage, catalog },
+      target: { bootstrap_servers: bootstrapServers },
+      restore: { topic_mapping: { [topic]: target } },
+    });
+  expect(await cli("restore", "--config", await restoreInto(randomName("whole")))).toMatchObject({
+    exitCode: exitCodes.done,
+  });
+  await rm(join(path, backup_id, "topics"), { recursive: true });
+  const torn = await restoreInto(randomName("torn"));
+  expect((await cli("restore", "--config", torn)).exitCode).toBe(exitCodes.damaged);
+  const known = await keys();
+  const ids = known.flatMap((key) => /restore#(.+)$/.exec(key)?.[1] ?? []);
+  expect(ids).toHaveLength(2);
+
+  const ended = await cli("restore", "--config", torn, "--abandon", ids[1]!);
+  expect(ended).toMatchObject({ exitCode: exitCodes.done });
+  const described = async (...more: string[]) => {
+    const { out } = await cli("describe", "--path", path, "--backup-id", backup_id, ...more);
+    return JSON.parse(out).restores;
+  };
+  const alone = await described();
+  expect(alone).toMatchObject([
+    { restore_id: ids[0], status: "finished" },
+    { restore_id: ids[1], status: "abandoned" },
+  ]);
+  // Of what the table knows to have ended no document is read.
+  for (const id of ids) await writeFile(join(path, backup_id, "restores", id, "intent.json"), "{");
+  expect(await described("--table", location.table)).toEqual(alone);
+});
+
 test("a table that is not there is named, with what to do", async () => {
   const backup = await configured({
     mode: "backup",
