@@ -14,6 +14,32 @@ export function checkpointContract(opened: Opened): void {
     expect(await catalog.checkpoints({ ...at, runId: "s" })).toEqual([]);
   });
 
+  test("of a partition and of each of its ranges are apart, whatever their numbers", async () => {
+    const { catalog } = opened();
+    const at = { backupId: newBackupId(), runId: "r", topic: "orders", partition: 1 };
+    const range = { from_offset: 2n ** 53n + 1n, leader_epoch: 7 };
+    const places = [
+      at,
+      { ...at, range },
+      { ...at, range: { ...range, leader_epoch: 8 } },
+      { ...at, range: { ...range, from_offset: 10n } },
+      { ...at, partition: 10 },
+      { ...at, partition: 10, range },
+    ];
+    for (const [i, place] of places.entries()) {
+      for (let sequence = 0; sequence <= i; sequence++) {
+        const part = { ...checkpointOf(sequence), segments: [], last_leader_epoch: i };
+        await catalog.appendCheckpoint(place, part);
+      }
+    }
+    for (const [i, place] of places.entries()) {
+      const parts = await catalog.checkpoints(place);
+      expect(parts.map(({ last_leader_epoch }) => last_leader_epoch)).toEqual(
+        Array.from({ length: i + 1 }, () => i),
+      );
+    }
+  });
+
   test("C4: may be appended twice, but not with other content", async () => {
     const { catalog } = opened();
     const at = { backupId: newBackupId(), runId: "r", topic: "orders", partition: 0 };

@@ -1,7 +1,11 @@
 import { posix } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkpointKey } from "#core/storage/checkpoint-keys.ts";
+import {
+  checkpointKey,
+  checkpointsFolder,
+  parseCheckpointsFolder,
+} from "#core/storage/checkpoint-keys.ts";
 import {
   checkBackupId,
   checkRelativeKey,
@@ -113,6 +117,30 @@ test("lease keys sort by token and are read back, each purpose in a folder of it
   expect(leaseFolder("restore:a/../b")).toBe("state/lease/restore/a%2F..%2Fb/");
   expect(() => leaseFolder("restore:..")).toThrow();
   expect(parseLeaseKey("state/lease/backup/12.json")).toBeUndefined();
+});
+
+test("folders of checkpoints name partition and range, and nothing else is one", () => {
+  const at = { runId: "r1", topic: "orders", partition: 3 };
+  const range = { from_offset: 1_000_000n, leader_epoch: 7 };
+  expect(checkpointKey({ ...at, range }, 2)).toBe(
+    "state/runs/r1/checkpoints/orders/3-00000000000001000000-7/00000002.json",
+  );
+  for (const named of [{ partition: 3 }, { partition: 3, range }]) {
+    const name = checkpointsFolder({ ...at, ...named })
+      .split("/")
+      .at(-2)!;
+    expect(parseCheckpointsFolder(name)).toEqual(named);
+  }
+  for (const name of [
+    "",
+    "03",
+    "-1",
+    "3-1-7",
+    "3-00000000000001000000",
+    "3-00000000000001000000-07",
+  ]) {
+    expect(parseCheckpointsFolder(name)).toBeUndefined();
+  }
 });
 
 test("no topic's name makes its objects collide with the software's own", () => {
