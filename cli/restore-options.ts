@@ -6,7 +6,7 @@ import type { Session } from "#cli/session.ts";
 import type { ConfigOverride } from "#core/config/parse.ts";
 import type { RestoreConfig } from "#core/config/schema.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
-import type { RestoreRequest } from "#core/restore/request.ts";
+import { restoreSettingsOf } from "#core/restore/request.ts";
 import type { RestoreOptions } from "#core/restore/run.ts";
 
 export interface RestoreArguments {
@@ -67,30 +67,6 @@ export async function openRestoreDeps(
   return { storage, catalog, cluster, clock, logger, newId };
 }
 
-export function restoreRequestOf({ backup_id, target, restore }: RestoreConfig): RestoreRequest {
-  const { time_window_start: start, time_window_end: end, lineage } = restore;
-  const { include_offset_headers } = restore;
-  return {
-    backup_id,
-    window: { ...(start !== undefined && { start }), ...(end !== undefined && { end }) },
-    topics: target.topics,
-    topic_mapping: restore.topic_mapping,
-    partition_mapping: restore.partition_mapping,
-    ...(lineage !== undefined && { lineage }),
-    create_topics: restore.create_topics,
-    allow_non_empty: restore.allow_non_empty,
-    ...(include_offset_headers !== undefined && { include_offset_headers }),
-  };
-}
-
-export function restoreOptionsOf(
-  { target, restore }: RestoreConfig,
-  isNew: boolean,
-): RestoreOptions {
-  return {
-    start_new: isNew,
-    max_concurrent_partitions: restore.max_concurrent_partitions,
-    checkpoint_interval_ms: restore.checkpoint_interval_secs * 1000,
-    bootstrap_servers: target.bootstrap_servers,
-  };
+export function restoreOptionsOf(config: RestoreConfig, isNew: boolean): RestoreOptions {
+  return { ...restoreSettingsOf(config), start_new: isNew };
 }

@@ -2,6 +2,9 @@ import type { Machine } from "#cdk/machines/machine.ts";
 
 const lease = "*/state/lease/*";
 const restores = "*/restores/*";
+const manifests = "*/manifests/*";
+/** What a backup holds, as manifests name it. */
+const archive = [manifests, "*/runs/*", "*/topics/*"];
 
 export const restoreMachine: Machine = {
   name: "restore",
@@ -18,7 +21,7 @@ export const restoreMachine: Machine = {
     "create-topics": {
       description: "Makes the target's topics, and their settings, ready for a restore",
       grants: {
-        read: ["*"],
+        read: [manifests, restores, lease],
         write: [lease, "*/restores/*/targets/*", "*/restores/*/work/*"],
         delete: [lease],
       },
@@ -29,7 +32,7 @@ export const restoreMachine: Machine = {
     "restore-partition": {
       description: "Sends the records of a backup's partitions to a Kafka cluster",
       grants: {
-        read: ["*"],
+        read: [...archive, restores, lease],
         write: [lease, "*/restores/*/partitions/*", "*/restores/*/work/*/failed/*"],
         delete: [lease],
       },
@@ -41,7 +44,7 @@ export const restoreMachine: Machine = {
     "verify-partition": {
       description: "Compares what a Kafka cluster holds after a restore with the backup",
       grants: {
-        read: ["*"],
+        read: [...archive, restores, lease],
         write: [lease, "*/restores/*/partitions/*", "*/restores/*/work/*/failed/*"],
         delete: [lease],
       },

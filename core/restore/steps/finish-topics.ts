@@ -31,6 +31,7 @@ export async function finishRestoredTopics(
   const lease = await deps.catalog.continueLease(leaseScopeOf(run), run.lease);
   return keepingLease(lease, deps.clock, deadline, async (deadline) => {
     const turn = new Turn(deps.clock, turnMs, deadline);
+    turn.hasMoved(); // It will: the first few topics are always done.
     const { record, intent } = await knownRestore(deps.storage, run.backup_id, run.restore_id);
     const plans = intent.topics.slice(next_topic);
     const resultsOf = (plan: (typeof plans)[number]) => verifiedPartitions(record, plan);
@@ -39,7 +40,6 @@ export async function finishRestoredTopics(
       plans,
       turn,
     );
-    turn.hasMoved();
     deadline.signal.throwIfAborted();
     const next = next_topic + finished.length;
     if (next < intent.topics.length) {

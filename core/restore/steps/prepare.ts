@@ -48,9 +48,9 @@ export async function prepareRestore(
   const lease = await deps.catalog.continueLease(leaseScopeOf(run), run.lease);
   return keepingLease(lease, deps.clock, deadline, async (deadline) => {
     const turn = new Turn(deps.clock, turnMs, deadline);
+    turn.hasMoved(); // It will: the first few topics are always done.
     const { record, intent } = await knownRestore(deps.storage, run.backup_id, run.restore_id);
     const prepared = await prepareTopics(deps, record, intent.topics.slice(next_topic), turn);
-    turn.hasMoved();
     const next = next_topic + prepared.length;
     deadline.signal.throwIfAborted();
     if (turn.passed() && prepared.length > 0) return toBeContinued(next);
