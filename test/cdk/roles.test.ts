@@ -88,6 +88,17 @@ describe("S6 roles", () => {
     ]);
   });
 
+  test("a validation writes its report and its own state, removes no more, and meets no cluster", () => {
+    const { functions: own } = machines.find(({ name }) => name === "validate")!;
+    const ofRoles = (action: string) =>
+      new Set(Object.keys(own).flatMap((name) => resourcesOf(pascalCase(name), action)));
+    const state = "{bucket}/*/state/validations/*";
+    expect(ofRoles("s3:PutObject")).toEqual(new Set([state, "{bucket}/*/validations/*"]));
+    expect(ofRoles("s3:DeleteObject")).toEqual(new Set([state]));
+    expect(ofRoles("dynamodb:Query")).toEqual(new Set());
+    expect(Object.values(own).flatMap(({ cluster }) => cluster ?? [])).toEqual([]);
+  });
+
   test.each(machines)(
     "machine $name may invoke what its file names, and read its work items",
     (machine) => {
