@@ -33,8 +33,6 @@ import { restoreScope } from "#core/restore/scope.ts";
 import { prepareTopics } from "#core/restore/topics.ts";
 import type { Deadline } from "#core/runtime.ts";
 
-export { restoreScope };
-
 export interface RestoreOptions extends RestoreSettings {
   /** Another restore, where the same request was restored before. */
   readonly start_new: boolean;
