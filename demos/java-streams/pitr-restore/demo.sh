@@ -37,6 +37,9 @@ has_read() {
 
 await_read() {
   until_true 120 has_read "$1" || fail "the application has not read $1 orders within 120 s"
+  run <<'SH'
+kafka-consumer-groups.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --describe --group orders-streams
+SH
   check 'orders that the application has read' "$(committed orders-streams)" "$1"
 }
 

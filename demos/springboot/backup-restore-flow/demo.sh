@@ -29,6 +29,9 @@ has_counted() {
 
 await_counted() {
   until_true 120 has_counted "$1" || fail "the application has not counted $1 events within 120 s"
+  run <<'SH'
+kafka-consumer-groups.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --describe --group events-aggregator
+SH
   check 'events counted' "$(committed events-aggregator)" "$1"
 }
 

@@ -34,6 +34,9 @@ has_seen() {
 
 await_seen() {
   until_true 120 has_seen "$1" || fail "the consumer has not seen $1 orders within 120 s"
+  run <<'SH'
+grep -c 'Processed order: ' "$WORK/consumer.log"
+SH
 }
 
 # orders_in TOPIC: timestamp and JSON of each.
