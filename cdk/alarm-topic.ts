@@ -1,6 +1,6 @@
-/** Where a deployment's alarms are told: a topic that is encrypted and takes nothing but TLS (S7). */
+/** Where a deployment's alarms are told, and what a person is asked: a topic that is encrypted and takes nothing but TLS (S7). */
 import { RemovalPolicy, Stack } from "aws-cdk-lib";
-import { ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { type IGrantable, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Key } from "aws-cdk-lib/aws-kms";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
@@ -13,6 +13,7 @@ export interface AlarmTopicProps {
 
 export class AlarmTopic extends Construct {
   readonly topic: Topic;
+  readonly #key: Key;
 
   constructor(scope: Construct, id: string, { email }: AlarmTopicProps) {
     super(scope, id);
@@ -23,6 +24,7 @@ export class AlarmTopic extends Construct {
       enableKeyRotation: true,
       removalPolicy: RemovalPolicy.DESTROY,
     });
+    this.#key = masterKey;
     this.topic = new Topic(this, "Topic", { masterKey, enforceSSL: true });
     const { account } = Stack.of(this);
     masterKey.grant(
@@ -35,5 +37,10 @@ export class AlarmTopic extends Construct {
       }),
     );
     if (email !== undefined) this.topic.addSubscription(new EmailSubscription(email));
+  }
+
+  grantPublish(grantee: IGrantable): void {
+    this.topic.grantPublish(grantee);
+    this.#key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey");
   }
 }

@@ -75,6 +75,14 @@ interface Stores {
   readonly table: CatalogTable;
 }
 
+/** What state machines may use. */
+interface MadeBefore {
+  readonly functions: ReadonlyMap<string, LambdaFunction>;
+  readonly workflows: ReadonlyMap<string, Workflow>;
+  readonly bucket: BackupBucket;
+  readonly topic: AlarmTopic;
+}
+
 export class KafkaBackup extends Construct {
   readonly bucket: IBucket;
   readonly table: ITable;
@@ -106,12 +114,14 @@ export class KafkaBackup extends Construct {
     const table = new CatalogTable(this, "Catalog", { retain: this.#stage === "aws" });
     this.table = table.table;
     const functions = this.#makeFunctions(configs, { bucket, table });
+    const topic = new AlarmTopic(this, "AlarmTopic", { email: props.alarmEmail });
+    this.alarmTopic = topic.topic;
     const workflows = new Map<string, Workflow>();
     for (const machine of machines) {
-      workflows.set(machine.name, this.#makeWorkflow(machine, functions, workflows, bucket));
+      const made = this.#makeWorkflow(machine, { functions, workflows, bucket, topic });
+      workflows.set(machine.name, made);
     }
     this.workflows = workflows;
-    this.alarmTopic = new AlarmTopic(this, "AlarmTopic", { email: props.alarmEmail }).topic;
     this.#watch(configs, functions);
   }
 
@@ -134,9 +144,7 @@ export class KafkaBackup extends Construct {
 
   #makeWorkflow(
     { name, itemLists, planner }: Machine,
-    functions: ReadonlyMap<string, LambdaFunction>,
-    others: ReadonlyMap<string, Workflow>,
-    bucket: BackupBucket,
+    { functions, workflows, bucket, topic }: MadeBefore,
   ): Workflow {
     const workflow = new Workflow(this, `${pascalCase(name)}Workflow`, {
       name,
@@ -145,11 +153,12 @@ export class KafkaBackup extends Construct {
         [...functions].map(([name, made]) => [`${pascalCase(name)}FunctionArn`, made]),
       ),
       stateMachines: Object.fromEntries(
-        [...others].map(([name, made]) => [
+        [...workflows].map(([name, made]) => [
           `${pascalCase(name)}StateMachineArn`,
           made.stateMachine,
         ]),
       ),
+      topic,
       maxConcurrency: this.#props.maxConcurrency,
     });
     const { reservedConcurrency = workflow.maxConcurrency ?? 0 } = this.#props;

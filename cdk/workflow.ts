@@ -12,6 +12,7 @@ import {
   StateMachineType,
 } from "aws-cdk-lib/aws-stepfunctions";
 import { Construct } from "constructs";
+import type { AlarmTopic } from "#cdk/alarm-topic.ts";
 import { acknowledgePattern } from "#cdk/findings.ts";
 import type { Stage } from "#cdk/function-code.ts";
 
@@ -23,6 +24,8 @@ export interface WorkflowProps {
   readonly functions: Readonly<Record<string, IFunction>>;
   /** The same of machines that it may start and wait for: `${RestoreStateMachineArn}`. */
   readonly stateMachines?: Readonly<Record<string, StateMachine>>;
+  /** Where it tells what a person is asked, `${TopicArn}`. */
+  readonly topic: AlarmTopic;
   /** Replaces what the file says of its Distributed Map. */
   readonly maxConcurrency?: number | undefined;
 }
@@ -55,11 +58,14 @@ export class Workflow extends Construct {
         }),
       );
     }
+    const tells = isNamed(["TopicArn", undefined]);
+    if (tells) props.topic.grantPublish(this.role);
     this.stateMachine = new StateMachine(this, "StateMachine", {
       definitionBody: DefinitionBody.fromString(JSON.stringify(definition)),
       definitionSubstitutions: Object.fromEntries([
         ...functions.map(([name, { functionArn }]) => [name, functionArn]),
         ...nested.map(([name, { stateMachineArn }]) => [name, stateMachineArn]),
+        ...(tells ? [["TopicArn", props.topic.topic.topicArn]] : []),
       ]),
       stateMachineType: StateMachineType.STANDARD,
       role: this.role,

@@ -120,11 +120,14 @@ export class ThreePhaseRecord {
   }
 
   async writeApproval(attempt: number, approval: ResetApproval): Promise<void> {
-    const key = `${this.#folder}${threePhaseResetName(attempt)}${resetApprovalName}`;
-    await this.#storage.put(key, documentBytes(approval));
+    await this.#storage.put(this.keyOfApproval(attempt), documentBytes(approval));
   }
 
-  /** Relative to the storage's root. */
+  /** All keys here are relative to the storage's root. */
+  keyOfApproval(attempt: number): string {
+    return `${this.#folder}${threePhaseResetName(attempt)}${resetApprovalName}`;
+  }
+
   keyOfPlan(attempt: number): string {
     return `${this.#folder}${threePhaseResetName(attempt)}${resetPlanName}`;
   }

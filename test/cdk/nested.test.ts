@@ -27,3 +27,11 @@ test("S6 a machine that starts others may start and wait for these, by one rule,
   ]);
   expect(nested).toHaveLength(3);
 });
+
+test("S6 who asks for an approval may tell the topic of it, and no other machine may", () => {
+  const roles = statementsByRole(synthesis.template);
+  const tellers = Object.keys(roles).filter((role) =>
+    roles[role]!.some(({ actions }) => actions.includes("sns:Publish")),
+  );
+  expect(tellers).toEqual(["ThreePhaseRestoreWorkflow"]);
+});

@@ -56,9 +56,11 @@ const tasks = allTasks.filter(({ Resource }) => Resource === "arn:aws:states:::l
 const questions = allTasks.filter(({ Resource }) => Resource?.endsWith(".waitForTaskToken"));
 const nested = allTasks.filter(({ Resource }) => Resource?.includes(":states:startExecution"));
 
+const notices = allTasks.filter(({ Resource }) => Resource === "arn:aws:states:::sns:publish");
+
 test("every task is of a kind that is looked at here", () => {
-  expect(tasks.length + questions.length + nested.length).toBe(allTasks.length);
-  for (const each of [tasks, questions, nested]) expect(each.length).toBeGreaterThan(0);
+  expect(tasks.length + questions.length + nested.length + notices.length).toBe(allTasks.length);
+  for (const each of [tasks, questions, nested, notices]) expect(each.length).toBeGreaterThan(0);
 });
 
 /** What Lambda and Step Functions themselves say; no function of ours throws them. */
@@ -72,6 +74,7 @@ const namesOfAws = [
   "Runtime.ExitError",
   "Sandbox.Timedout",
   "States.ALL",
+  "States.TaskFailed",
   "States.Timeout",
 ];
 
@@ -185,6 +188,16 @@ describe.each(nested)("execution within an execution $name", (state) => {
     expect(Retry).toBeUndefined();
   });
 });
+
+test.each(notices)(
+  "notice $name keeps nothing from going on, and the token to itself",
+  (notice) => {
+    const { Next, TimeoutSeconds, Catch = [] } = notice;
+    expect(TimeoutSeconds).toBeGreaterThan(0);
+    expect(Catch).toEqual([expect.objectContaining({ ErrorEquals: ["States.ALL"], Next })]);
+    expect(JSON.stringify(notice)).not.toContain("$$.Task.Token");
+  },
+);
 
 describe.each(questions)("question $name", (state) => {
   const { TimeoutSeconds, TimeoutSecondsPath, Retry = [], Catch = [] } = state;

@@ -13,6 +13,7 @@ import type { AwsEndpoint } from "#local/aws-stage.ts";
 export interface Ended {
   readonly arn: string;
   readonly status: string;
+  readonly input: Record<string, unknown>;
   /** Of one that succeeded. */
   readonly output: Record<string, unknown>;
   /** Of one that failed. */
@@ -45,9 +46,10 @@ export class TestStateMachine {
   async ended(arn: string): Promise<Ended> {
     for (;;) {
       const found = await this.#client.send(new DescribeExecutionCommand({ executionArn: arn }));
-      const { status = "", output = "{}", error, cause = "" } = found;
+      const { status = "", input = "{}", output = "{}", error, cause = "" } = found;
       if (status !== "RUNNING") {
-        return { arn, status, output: JSON.parse(output), error, message: messageOf(cause) };
+        const told = { input: JSON.parse(input), output: JSON.parse(output) };
+        return { arn, status, ...told, error, message: messageOf(cause) };
       }
       await sleep(200);
     }
@@ -57,12 +59,29 @@ export class TestStateMachine {
     return this.ended(await this.start(input));
   }
 
+  /** ARNs of the machine's executions, whoever started them. */
+  async executions(): Promise<string[]> {
+    const { executions = [] } = await this.#client.send(
+      new ListExecutionsCommand({ stateMachineArn: this.#arn }),
+    );
+    return executions.map(({ executionArn }) => executionArn!);
+  }
+
   /** Names of the states that an execution entered, in order. */
   async statesOf(arn: string): Promise<string[]> {
     const { events = [] } = await this.#client.send(
       new GetExecutionHistoryCommand({ executionArn: arn, maxResults: 1_000 }),
     );
     return events.flatMap(({ stateEnteredEventDetails }) => stateEnteredEventDetails?.name ?? []);
+  }
+
+  /** What the execution handed to a state that it entered. */
+  async inputOf(arn: string, state: string): Promise<unknown> {
+    const { events = [] } = await this.#client.send(
+      new GetExecutionHistoryCommand({ executionArn: arn, maxResults: 1_000 }),
+    );
+    const entered = events.find(({ stateEnteredEventDetails: at }) => at?.name === state);
+    return JSON.parse(entered!.stateEnteredEventDetails!.input!);
   }
 
   /**

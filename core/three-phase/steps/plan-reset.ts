@@ -24,8 +24,18 @@ import {
 } from "#core/three-phase/steps/run.ts";
 import { undoEarlier } from "#core/three-phase/undo-earlier.ts";
 
+/** What whoever is to approve a plan is told of it at once. */
+export interface PlanSummary {
+  readonly groups: number;
+  /** In which an offset is decided. */
+  readonly partitions: number;
+  readonly restored_records: bigint;
+  /** Where the question will be, relative to the storage's root. */
+  readonly approval: string;
+}
+
 export type PlannedReset =
-  | { readonly status: "planned"; readonly run: PlannedRun }
+  | { readonly status: "planned"; readonly run: PlannedRun; readonly summary: PlanSummary }
   /** The strategy only recommends: this was all. */
   | { readonly status: "done"; readonly result: DistributedThreePhaseResult }
   /** Partitions could not be restored: no group was touched, the same request goes on. */
@@ -66,10 +76,19 @@ async function plan(
   const left = await undoEarlier(deps, request, earlier);
   if (left !== undefined) throw left.error;
   const attempt: Attempt = { number: earlier + 1 };
-  await planReset(deps, request, attempt, deadline);
+  const { groups } = await planReset(deps, request, attempt, deadline);
   const plan_ms = Math.round(deps.clock.monotonicMs() - startedAtMs);
   if (setsOffsets(intent.strategy)) {
-    return { status: "planned", run: { ...run, attempt: attempt.number, plan_ms } };
+    const decided = groups.flatMap(({ partitions }) =>
+      partitions.filter(({ target_offset }) => target_offset !== null),
+    );
+    const summary: PlanSummary = {
+      groups: groups.length,
+      partitions: decided.length,
+      restored_records: finished.report.record_count,
+      approval: record.keyOfApproval(attempt.number),
+    };
+    return { status: "planned", run: { ...run, attempt: attempt.number, plan_ms }, summary };
   }
   const reset = await setOffsets(deps, request, attempt, deadline);
   const phases = phasesOf(prepared, restored, { prepareMs: run.prepare_ms, resetMs: plan_ms });
