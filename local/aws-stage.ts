@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { machines } from "#cdk/machines/all.ts";
 import { pascalCase } from "#cdk/names.ts";
 import { runToEnd } from "#local/processes.ts";
+import { probeErrorNames } from "#local/stage-probe.ts";
 
 export interface AwsEndpoint {
   /** For every service. */
@@ -30,6 +31,8 @@ export interface AwsStageOptions {
   readonly stage?: "local" | "localstack";
   /** What executions back up unless their input says otherwise. */
   readonly topics: readonly string[];
+  /** When executions start by themselves: `schedules` of the configuration. */
+  readonly schedules?: readonly object[];
   /** Further keys of the configuration's `backup` section. */
   readonly backup?: Readonly<Record<string, unknown>>;
   /**
@@ -55,7 +58,7 @@ const cdk = join(root, "node_modules/.bin/cdk");
 /** Of the emulator's root user. */
 const account = "000000000000";
 
-/** Takes some 20 s. Throws with what the CDK said last. */
+/** Takes some 20 s. Throws with what the CDK said last, or what the emulator does otherwise than AWS. */
 export async function deployAwsStage(
   aws: AwsEndpoint,
   options: AwsStageOptions,
@@ -81,10 +84,12 @@ export async function deployAwsStage(
     const deploy = ["deploy", "--require-approval", "never", "--outputs-file", outputsFile];
     await runToEnd(cdk, [...deploy, ...shared], { cwd: root, env });
     const outputs = JSON.parse(await readFile(outputsFile, "utf8"))[options.stackName];
+    const stateMachines = Object.fromEntries(
+      machines.map(({ name }) => [name, outputs[`${pascalCase(name)}StateMachineArn`]]),
+    );
+    await probeErrorNames(aws, stateMachines.backup);
     return {
-      stateMachines: Object.fromEntries(
-        machines.map(({ name }) => [name, outputs[`${pascalCase(name)}StateMachineArn`]]),
-      ),
+      stateMachines,
       bucket: outputs.BucketName,
       table: outputs.TableName,
     };
@@ -110,13 +115,14 @@ export function environmentFor(aws: AwsEndpoint): Record<string, string | undefi
 }
 
 function configurationFor(aws: AwsEndpoint, options: AwsStageOptions): object {
-  const { bootstrapServers, topics, stackName, backup = {} } = options;
+  const { bootstrapServers, topics, stackName, schedules = [], backup = {} } = options;
   return {
     mode: "backup",
     backup_id: stackName.toLowerCase(),
     source: { bootstrap_servers: bootstrapServers, topics: { include: topics } },
     storage: storageFor(aws, options),
     backup,
+    schedules,
   };
 }
 
