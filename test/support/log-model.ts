@@ -34,6 +34,7 @@ export class LogModel {
   batches: LoggedBatch[] = [];
   /** All that the log, as it came to be in the end, ever held. A truncation begins another. */
   histories: LoggedBatch[][] = [[]];
+  readonly compacted = new Set<LoggedBatch>();
   #epochs: { epoch: number; start: bigint }[] = [];
   #aborted: FinishedTransaction[] = [];
   #transactions: { first: bigint; last: bigint }[] = [];
@@ -78,9 +79,11 @@ export class LogModel {
    */
   compact(isRemoved: (batch: LoggedBatch) => boolean): void {
     const last = this.batches.at(-1);
-    this.batches = this.batches.filter(
-      (batch) => batch === last || batch.kind === "control" || !isRemoved(batch),
-    );
+    for (const batch of this.batches) {
+      if (batch === last || batch.kind === "control" || !isRemoved(batch)) continue;
+      this.compacted.add(batch);
+    }
+    this.batches = this.batches.filter((batch) => !this.compacted.has(batch));
   }
 
   deleteBefore(offset: bigint): void {
