@@ -68,8 +68,13 @@ export class RestoreRecord {
     return this.#state(restoreTargetKey(this.restoreId, topic), restoreTarget);
   }
 
-  writeTarget(target: RestoreTarget): Promise<void> {
-    return this.#write(restoreTargetKey(this.restoreId, target.topic), target);
+  /**
+   * What is written there then. Settings are changed only afterwards, so the first one written
+   * tells what they were before.
+   */
+  async writeTarget(target: RestoreTarget): Promise<RestoreTarget> {
+    await this.#writeFirst(restoreTargetKey(this.restoreId, target.topic), target);
+    return (await this.target(target.topic)) ?? target;
   }
 
   result(at: TargetPartition): Promise<PartitionResult | undefined> {

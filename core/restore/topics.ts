@@ -112,8 +112,7 @@ async function claim(
     created: plan.target_topic_id === null,
     settings_before: settingsBefore(Object.keys(plan.settings_during), settings),
   };
-  await record.writeTarget(target);
-  return target;
+  return record.writeTarget(target);
 }
 
 /** A topic that was missing at the plan: an attempt that died may have made it, or anybody else. */
