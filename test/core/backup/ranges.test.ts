@@ -1,7 +1,7 @@
 /** Partitions that are read in ranges, beside ones that are read as a whole. */
 import fc, { type GeneratorValue } from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { BackupPlan } from "#core/backup/contract.ts";
+import type { BackupPlan, PartitionWork } from "#core/backup/contract.ts";
 import type { SplitOptions } from "#core/backup/split-ranges.ts";
 import type { Gap, LineageState } from "#core/catalog/manifest.ts";
 import { isBackupError } from "#core/errors.ts";
@@ -245,6 +245,38 @@ describe("a log that changes under ranges that are being read", () => {
     },
     timeoutMs,
   );
+
+  const borders = { fetchBytes: 1_000, segmentBytes: 1_000_000 };
+
+  /** Forty records, of which the last come anew once all from the fifth on are gone. */
+  async function truncatedAfter(read: (works: PartitionWork[]) => PartitionWork[]) {
+    const log = new LogModel();
+    for (let i = 0; i < 40; i++) log.append(1);
+    const backup = modelBackup(log, borders);
+    const plan = await planned(backup, { workers, rangeOffsetsMin: 20 });
+    const works = pendingOf(plan);
+    expect(works).toHaveLength(2);
+    for (const work of read(works)) await turn(backup, plan, work);
+    log.truncate(5n);
+    for (let i = 0; i < 60; i++) log.append(1);
+    return { log, backup, plan, works };
+  }
+
+  test("K3 a range that meets what grew after a truncation fails, when all behind it was read", async () => {
+    const { log, backup, plan, works } = await truncatedAfter(([, behind]) => [behind!]);
+    const changed = { name: "TopicChangedError", message: expect.stringContaining("offset 5 ") };
+    await expect(turn(backup, plan, works[0]!)).rejects.toMatchObject(changed);
+    await commit(backup, plan);
+    await wholeRun(backup);
+    const archived = (await archivedBatches(backup, (await lineagesIn(backup)).length)).length;
+    expect(archived).toBe(log.batches.length);
+  });
+
+  test("K3 a range that was not begun does not begin in another log than the plan's", async () => {
+    const { backup, plan, works } = await truncatedAfter(() => []);
+    const changed = { name: "TopicChangedError" };
+    await expect(turn(backup, plan, works[1]!)).rejects.toMatchObject(changed);
+  });
 });
 
 /** What a lineage has to hold of a history of the log: in hexadecimal, in order. */
