@@ -4,7 +4,6 @@
  * backup ids.
  */
 import { rmSync } from "node:fs";
-import { Names } from "aws-cdk-lib";
 import type { ITable } from "aws-cdk-lib/aws-dynamodb";
 import { Code, type Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import type { IBucket } from "aws-cdk-lib/aws-s3";
@@ -22,7 +21,7 @@ import { buildFunctionCode, type Stage } from "#cdk/function-code.ts";
 import { machines } from "#cdk/machines/all.ts";
 import type { ClusterOfFunction, Machine, MachineFunction } from "#cdk/machines/machine.ts";
 import { grantMskAccess } from "#cdk/msk-access.ts";
-import { pascalCase } from "#cdk/names.ts";
+import { nameOfPath, pascalCase } from "#cdk/names.ts";
 import { Schedules } from "#cdk/schedules.ts";
 import { Workflow } from "#cdk/workflow.ts";
 import { deployedText } from "#core/config/deployment.ts";
@@ -99,7 +98,7 @@ export class KafkaBackup extends Construct {
     super(scope, id);
     this.#props = props;
     this.#stage = props.stage ?? "aws";
-    this.deployment = Names.uniqueResourceName(this, { maxLength: 64, separator: "-" });
+    this.deployment = nameOfPath(this.node.path);
     const configs = readConfigurations(props);
     const { bucket: bucketName, prefix } = configs.backup.storage;
     const bucket = new BackupBucket(this, "Backups", {
