@@ -1,6 +1,9 @@
-/** Where a deployment's alarms are told, and what a person is asked: a topic that is encrypted and takes nothing but TLS (S7). */
+/**
+ * Where a deployment's alarms are told, and what a person is asked: a topic that is encrypted and
+ * takes nothing but TLS (S7).
+ */
 import { RemovalPolicy, Stack } from "aws-cdk-lib";
-import { type IGrantable, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { PolicyStatement, type Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Key } from "aws-cdk-lib/aws-kms";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
@@ -11,6 +14,8 @@ export interface AlarmTopicProps {
   readonly email?: string | undefined;
 }
 
+const useOfKey = ["kms:Decrypt", "kms:GenerateDataKey"];
+
 export class AlarmTopic extends Construct {
   readonly topic: Topic;
   readonly #key: Key;
@@ -19,18 +24,14 @@ export class AlarmTopic extends Construct {
     super(scope, id);
     // CloudWatch can publish to an encrypted topic only where it may use the key, and nobody can
     // let it use SNS's own.
-    const masterKey = new Key(this, "Key", {
+    this.#key = new Key(this, "Key", {
       description: "Of the topic that alarms of kafka-backup are told to",
       enableKeyRotation: true,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    this.#key = masterKey;
-    this.topic = new Topic(this, "Topic", { masterKey, enforceSSL: true });
+    this.topic = new Topic(this, "Topic", { masterKey: this.#key, enforceSSL: true });
     const { account } = Stack.of(this);
-    masterKey.grant(
-      new ServicePrincipal("cloudwatch.amazonaws.com"),
-      ...["kms:Decrypt", "kms:GenerateDataKey"],
-    );
+    this.#key.grant(new ServicePrincipal("cloudwatch.amazonaws.com"), ...useOfKey);
     this.topic.grantPublish(
       new ServicePrincipal("cloudwatch.amazonaws.com", {
         conditions: { StringEquals: { "aws:SourceAccount": account } },
@@ -39,8 +40,12 @@ export class AlarmTopic extends Construct {
     if (email !== undefined) this.topic.addSubscription(new EmailSubscription(email));
   }
 
-  grantPublish(grantee: IGrantable): void {
-    this.topic.grantPublish(grantee);
-    this.#key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey");
+  /** For a state machine that asks somebody. */
+  grantPublish(role: Role): void {
+    role.addToPolicy(
+      new PolicyStatement({ actions: ["sns:Publish"], resources: [this.topic.topicArn] }),
+    );
+    // Not `Topic.grantPublish`, which lets a role use all actions that begin with GenerateDataKey.
+    this.#key.grant(role, ...useOfKey);
   }
 }

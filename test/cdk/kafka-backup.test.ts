@@ -13,6 +13,7 @@ import { tableAttributes } from "#core/catalog/table.ts";
 import {
   fullProps,
   readJson,
+  type Statement,
   type Synthesis,
   statementsByRole,
   synthesize,
@@ -83,12 +84,13 @@ describe("S7 the bucket", () => {
       DeletionPolicy: "Retain",
       Properties: { EnableKeyRotation: true },
     });
-    const isOfSchedules = (role: string) => role.startsWith("Schedules");
-    const roles = Object.entries(statementsByRole(full.template)).filter(
-      ([role]) => !isOfSchedules(role),
-    );
-    const withKey = roles.filter(([, each]) => each.some((s) => s.actions.includes("kms:Decrypt")));
-    expect(withKey.map(([role]) => role)).toEqual(roles.map(([role]) => role));
+    const roles = Object.entries(statementsByRole(full.template));
+    const mayUse = (key: RegExp, each: readonly Statement[]) =>
+      each.some((s) => s.actions.includes("kms:Decrypt") && s.resources.some((r) => key.test(r)));
+    for (const [role, each] of roles) {
+      const withObjects = each.some(({ actions }) => actions.includes("s3:GetObject"));
+      expect([role, mayUse(/BackupsKey/, each)]).toEqual([role, withObjects]);
+    }
   });
 
   test("only of the configured prefix may anything be read or written", () => {

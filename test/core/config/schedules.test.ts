@@ -1,4 +1,7 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { stringify } from "yaml";
 import { parseDeployment, parseSchedules } from "#core/config/deployment.ts";
 import { parseConfig } from "#core/config/parse.ts";
 
@@ -90,6 +93,18 @@ describe("schedules of a deployment", () => {
   test("are told where they stand", () => {
     const text = `${JSON.stringify(plain).slice(0, -1)},\n"schedules": [\n{"name": 5}]}`;
     expect(() => parseSchedules(text, options)).toThrow(/^backup\.yaml:3:10 schedules\[0\]\.name/);
+  });
+
+  test("are as the guide shows them", () => {
+    const guide = readFileSync(join(import.meta.dirname, "../../../docs/aws-guide.md"), "utf8");
+    const [example] = /^schedules:\n(?: .*\n)+/m.exec(guide)!;
+    const text = `${stringify(plain)}${example}`;
+    expect(parseSchedules(text, options).map(({ name }) => name)).toEqual([
+      ...["hourly", "payments-nightly", "weekly-deep"],
+    ]);
+    for (const key of ["name", "expression", "timezone", "backup_id", "topics", "validate"]) {
+      expect(guide).toContain(`| \`${key}\` |`);
+    }
   });
 
   test("are refused by the command line, which would not keep them", () => {
