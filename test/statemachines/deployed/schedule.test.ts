@@ -100,7 +100,9 @@ describe("a schedule that fires", () => {
     await append(cluster, { topic, partition: 0 }, encodeBatch(batch, { codec: "none" }));
     await archived(40);
 
-    const ended = await Promise.all((await machine.executions()).map((arn) => machine.ended(arn)));
+    const all = await Promise.all((await machine.executions()).map((arn) => machine.ended(arn)));
+    // A stage tries the machine out when it is deployed.
+    const ended = all.filter(({ input }) => input.backup_id === backupId);
     expect(ended.length).toBeGreaterThanOrEqual(2);
     const input = {
       ...{ backup_id: backupId, topics: { include: [topic], exclude: [] } },
