@@ -3,6 +3,7 @@ import type { AwsEndpoint } from "#local/aws-stage.ts";
 
 interface ListedFunctions {
   readonly Functions: readonly { readonly FunctionName: string }[];
+  readonly NextMarker?: string;
 }
 
 const version = "2015-03-31";
@@ -18,13 +19,22 @@ export async function invokeFunction(
   event: unknown,
 ): Promise<Record<string, unknown>> {
   const functions = `${endpoint}/${version}/functions`;
-  const listed = (await (await fetch(`${functions}/`)).json()) as ListedFunctions;
-  const prefix = `${stackName}-KafkaBackup${name}`;
-  const found = listed.Functions.find(({ FunctionName }) => FunctionName.startsWith(prefix));
-  if (found === undefined) throw new Error(`no function ${prefix}… is deployed`);
-  const invoked = await fetch(`${functions}/${found.FunctionName}/invocations`, {
+  const functionName = await deployedName(functions, `${stackName}-KafkaBackup${name}`);
+  const invoked = await fetch(`${functions}/${functionName}/invocations`, {
     method: "POST",
     body: JSON.stringify(event),
   });
   return (await invoked.json()) as Record<string, unknown>;
+}
+
+/** Pages have 50; several stacks have more functions than that. */
+async function deployedName(functions: string, prefix: string): Promise<string> {
+  for (let marker = ""; ; ) {
+    const page = await fetch(`${functions}/?Marker=${encodeURIComponent(marker)}`);
+    const { Functions, NextMarker = "" } = (await page.json()) as ListedFunctions;
+    const found = Functions.find(({ FunctionName }) => FunctionName.startsWith(prefix));
+    if (found !== undefined) return found.FunctionName;
+    if (NextMarker === "") throw new Error(`no function ${prefix}… is deployed`);
+    marker = NextMarker;
+  }
 }

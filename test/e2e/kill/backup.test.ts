@@ -21,7 +21,7 @@ import type { ValidationLevel } from "#core/validate/findings.ts";
 import type { ValidationReport } from "#core/validate/finish.ts";
 import { runValidation } from "#core/validate/run.ts";
 import type { KilledJob, KillPoint } from "#test/e2e/kill/killed-engine.ts";
-import { type KilledProcess, runCommand, runKilled } from "#test/e2e/kill/processes.ts";
+import { type KilledProcess, nthChange, runCommand, runKilled } from "#test/e2e/kill/processes.ts";
 import { noDeadline, segmentSettings, type TestEngine, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { contentsOf, produceTraffic } from "#test/support/oracle.ts";
@@ -145,7 +145,7 @@ beforeAll(async () => {
   reference = (await (await engineIn(folderLocation("whole"))).catalog.latestManifest(backupId))!;
   const changeCount = whole.events.filter((event) => new RegExp(changes).test(event)).length;
   const random = randomCases.map(({ title, point }) =>
-    killed(title, changes, { nth: 1 + Math.floor((point * changeCount) / 1000) }),
+    killed(title, changes, { nth: nthChange(point, changeCount) }),
   );
   // A process per core, and what waits for a lease costs nothing.
   const starting = pLimit(2);

@@ -66,3 +66,14 @@ async function run(args: readonly string[]): Promise<EndedProcess> {
   ]);
   return { ...exit, stdout, stderr };
 }
+
+/**
+ * Two runs do not make quite as many changes, so that a point near the end of one may lie behind
+ * the end of another. Ends have cases of their own.
+ */
+const shareOfEveryRun = 0.9;
+
+/** Which change to kill at, counted from 1; `point` in thousandths of those of a whole run. */
+export function nthChange(point: number, changeCount: number): number {
+  return 1 + Math.floor((point / 1000) * shareOfEveryRun * changeCount);
+}

@@ -18,7 +18,7 @@ import type { RestoreRequest } from "#core/restore/request.ts";
 import { restoresOf } from "#core/restore/restore-record.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
 import type { KilledJob, KillPoint } from "#test/e2e/kill/killed-engine.ts";
-import { type KilledProcess, runCommand, runKilled } from "#test/e2e/kill/processes.ts";
+import { type KilledProcess, nthChange, runCommand, runKilled } from "#test/e2e/kill/processes.ts";
 import {
   expectCompleteMap,
   expectSameRecords,
@@ -161,7 +161,7 @@ beforeAll(async () => {
   expect(whole, whole.stderr).toMatchObject({ code: 0 });
   const changeCount = whole.events.filter((event) => new RegExp(changes).test(event)).length;
   const random = randomCases.map(({ title, point }) =>
-    killed(title, changes, { nth: 1 + Math.floor((point * changeCount) / 1000) }),
+    killed(title, changes, { nth: nthChange(point, changeCount) }),
   );
   // A process per core, and what waits for a lease costs nothing.
   const starting = pLimit(2);

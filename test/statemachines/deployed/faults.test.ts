@@ -216,7 +216,10 @@ test.each([
     proxy.set(undefined);
     expect(proxy.faults()).toBeGreaterThan(before);
     const ended = await machine.ended(execution);
-    expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
+    expect(ended, JSON.stringify(ended.output)).toMatchObject({
+      status: "SUCCEEDED",
+      output: { status: "done" },
+    });
     expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
   },
   300_000,

@@ -195,11 +195,8 @@ describe("a schedule that fires", () => {
   async function metricsOf(name: string): Promise<object[]> {
     const call = (action: string, body: object) =>
       emulatorCall(aws, "logs", { target: `Logs_20140328.${action}`, body });
-    const { logGroups } = (await call("DescribeLogGroups", {})) as {
-      logGroups: { logGroupName: string }[];
-    };
     const messages: { timestamp: number; message: string }[] = [];
-    for (const { logGroupName } of logGroups) {
+    for (const logGroupName of await logGroupNames(call)) {
       const { events } = (await call("FilterLogEvents", { logGroupName })) as {
         events: { timestamp: number; message: string }[];
       };
@@ -212,3 +209,19 @@ describe("a schedule that fires", () => {
       .map((line) => JSON.parse(line.slice(line.indexOf("{"))));
   }
 });
+
+/** Of all stacks: pages have 50. */
+async function logGroupNames(
+  call: (action: string, body: object) => Promise<unknown>,
+): Promise<string[]> {
+  const names: string[] = [];
+  for (let from: { nextToken?: string } = {}; ; ) {
+    const page = (await call("DescribeLogGroups", from)) as {
+      logGroups: { logGroupName: string }[];
+      nextToken?: string;
+    };
+    names.push(...page.logGroups.map(({ logGroupName }) => logGroupName));
+    if (page.nextToken === undefined) return names;
+    from = { nextToken: page.nextToken };
+  }
+}
