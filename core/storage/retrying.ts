@@ -1,7 +1,8 @@
 /**
  * Repeats what an object store could not do now, for all backends alike: exponential backoff with
- * full jitter (each pause is random between nothing and a bound that doubles), for errors whose
- * class is `backoff` and no others.
+ * equal jitter (each pause is random between half of a bound that doubles and all of it), for
+ * errors whose class is `backoff` and no others. With pauses from nothing on, an outage of a few
+ * seconds would now and then use all attempts up.
  *
  * A call that failed may have taken effect. Reads, `put` and `delete` may simply be done again.
  * A repeated `createIfAbsent` that finds the key taken compares: the same content means that the
@@ -22,7 +23,7 @@ export interface RetryPolicy {
   readonly totalMsMax: number;
 }
 
-/** Bounds of the pauses: 0.1 + 0.2 + ... + 6.4 + 10 + 10 s, some 33 s; half of it on average. */
+/** Bounds of the pauses: 0.1 + 0.2 + ... + 6.4 + 10 + 10 s, some 33 s; half of it at least. */
 export const defaultRetryPolicy: RetryPolicy = {
   attemptsMax: 10,
   firstPauseMs: 100,
@@ -55,7 +56,7 @@ export function retryWith(deps: RetryDeps): Retry {
         return await step(attempt);
       } catch (error) {
         if (!isRetryable(error) || attempt >= policy.attemptsMax || signal?.aborted) throw error;
-        const pauseMs = random() * pauseBoundMs(policy, attempt);
+        const pauseMs = (0.5 + random() / 2) * pauseBoundMs(policy, attempt);
         if (clock.monotonicMs() - startedMs + pauseMs > policy.totalMsMax) throw error;
         logger?.debug("storage call will be repeated", { attempt, pauseMs, error });
         await clock.sleep(pauseMs, signal);

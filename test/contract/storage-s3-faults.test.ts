@@ -7,6 +7,7 @@ import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from "@aws
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openStorage } from "#core/storage/open.ts";
+import { defaultRetryPolicy } from "#core/storage/retrying.ts";
 import { systemClock } from "#core/system.ts";
 import { startMinistack } from "#local/ministack.ts";
 
@@ -59,7 +60,7 @@ beforeAll(async () => {
       access_key_id: credentials.accessKeyId,
       secret_access_key: credentials.secretAccessKey,
     },
-    { clock: systemClock, random: () => 0 },
+    { clock: systemClock, policy: { ...defaultRetryPolicy, firstPauseMs: 0 } },
   );
 });
 
