@@ -1,16 +1,14 @@
 /** What a state machine's Catch hands to the function that writes a failure down. */
 import { z } from "zod";
 
-export const failure = z
-  .object({ Error: z.string(), Cause: z.string().default("") })
-  .transform((told) => failureOf(told));
+const told = z.object({ Error: z.string(), Cause: z.string().default("") });
+
+export const failure = told.transform(failureOf);
 
 /** An execution that another one waited for tells its own error and cause within the cause. */
-const ofExecution = z.object({ Error: z.string(), Cause: z.string().default("") });
-
-function failureOf({ Error: error, Cause: cause }: z.output<typeof ofExecution>): Failure {
+function failureOf({ Error: error, Cause: cause }: z.output<typeof told>): Failure {
   const parsed = parsedJson(cause);
-  const inner = ofExecution.safeParse(parsed);
+  const inner = told.safeParse(parsed);
   if (inner.success) return failureOf(inner.data);
   const { errorMessage } = (parsed ?? {}) as { errorMessage?: unknown };
   // Of a function's error, which comes as JSON; any other cause is plain text.

@@ -5,6 +5,7 @@ import { backupRequestOf } from "#core/backup/request.ts";
 import { beginBackup } from "#core/backup/steps/begin.ts";
 import { backupIdRule, topicPattern } from "#core/config/values.ts";
 import { type BackupError, isBackupError } from "#core/errors.ts";
+import { itemListIn } from "#functions/item-list.ts";
 import { type Step, step } from "#functions/runtime.ts";
 
 /** What a person or a schedule starts the machine with: where it differs from the deployment. */
@@ -35,9 +36,7 @@ export const handler = step(backupInput, async (step, input) => {
     if (isBackupError(error, "BackupConflictError")) measureConflict(step, request, error);
     throw error;
   });
-  const { bucket, prefix } = config.storage;
-  const key = prefix === "" ? items.key : `${prefix}/${items.key}`;
-  return { ...run, turn_ms, items: { bucket, key, count: items.count } };
+  return { ...run, turn_ms, items: itemListIn(config.storage, items) };
 });
 
 /** Runs that are refused now and then are no harm; that one run holds the lease for long may be. */

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Io } from "#cli/io.ts";
 import { run } from "#cli/main.ts";
 import { exitCodes } from "#core/errors.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
+import { fakeIo } from "#test/cli/fake-io.ts";
 import {
   syntheticBackup,
   syntheticBatch,
@@ -35,21 +35,9 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 async function cli(...args: string[]) {
-  const written = { stdout: "", stderr: "" };
-  const stream = (name: keyof typeof written) => ({
-    write: (text: string) => {
-      written[name] += text;
-    },
-  });
-  const io: Io = {
-    stdout: stream("stdout"),
-    stderr: stream("stderr"),
-    env: {},
-    onSignal: () => () => {},
-    exitNow: () => {},
-  };
+  const io = fakeIo();
   const argv = ["inspect", "--path", folder, "--backup-id", "nightly", ...args];
-  return { exitCode: await run(argv, io), ...written };
+  return { exitCode: await run(argv, io), stdout: io.out(), stderr: io.err() };
 }
 
 const orders = ["--topic", "orders", "--partition", "0"];

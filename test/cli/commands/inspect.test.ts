@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
-import type { Io } from "#cli/io.ts";
 import { run } from "#cli/main.ts";
 import { exitCodes } from "#core/errors.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
+import { fakeIo } from "#test/cli/fake-io.ts";
 import { collect } from "#test/support/collect.ts";
 import { intentOf, reportOf } from "#test/support/restore-requests.ts";
 import { syntheticBackup, syntheticBatches } from "#test/support/synthetic-backup.ts";
@@ -38,21 +38,8 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 async function cli(...argv: string[]) {
-  const written = { stdout: "", stderr: "" };
-  const stream = (name: keyof typeof written) => ({
-    write: (text: string) => {
-      written[name] += text;
-    },
-  });
-  const io: Io = {
-    stdout: stream("stdout"),
-    stderr: stream("stderr"),
-    env: {},
-    onSignal: () => () => {},
-    exitNow: () => {},
-  };
-  const exitCode = await run(argv, io);
-  return { exitCode, ...written };
+  const io = fakeIo();
+  return { exitCode: await run(argv, io), stdout: io.out(), stderr: io.err() };
 }
 
 const at = (command: string, backupId = "nightly") => [
