@@ -3,6 +3,12 @@ import { defineConfig } from "vitest/config";
 /** Against what hangs, not against what is slow: a busy machine takes several times as long. */
 const settings = { testTimeout: 60_000, hookTimeout: 240_000, allowOnly: false };
 
+/**
+ * Of a test with real processes on a shared machine: test/support/second-tries.ts names each that
+ * needed its second try, as a race to be closed.
+ */
+const retry = 1;
+
 /** Run against the shared services that test/support/global-setup.ts starts. */
 const withServices = [
   "test/integration/**/*.test.ts",
@@ -23,7 +29,7 @@ export default defineConfig({
           exclude: [...withServices, ...contracts],
         },
       },
-      { test: { ...settings, name: "contract", include: contracts } },
+      { test: { ...settings, name: "contract", include: contracts, retry } },
       {
         test: {
           ...settings,
@@ -31,6 +37,7 @@ export default defineConfig({
           include: withServices,
           globalSetup: ["test/support/global-setup.ts"],
           testTimeout: 120_000,
+          retry,
         },
       },
     ],
