@@ -5,7 +5,19 @@ import { delimiter, join } from "node:path";
 import { cacheDir, runToEnd, withInstallLock } from "#local/processes.ts";
 import { requireJava, requireMaven } from "#local/requirements.mjs";
 
-export const kafkaVersion = "4.2.0";
+/** Those that the tests of other servers run; the first one is what all else runs on. */
+export const kafkaVersions = ["4.2.0", "3.9.2", "3.7.2"] as const;
+export type KafkaVersion = (typeof kafkaVersions)[number];
+
+/** Which one this process starts: LOCAL_KAFKA_VERSION, or the first. */
+export const kafkaVersion: KafkaVersion = versionIn(process.env.LOCAL_KAFKA_VERSION);
+
+function versionIn(wanted: string | undefined): KafkaVersion {
+  if (wanted === undefined || wanted === "") return kafkaVersions[0];
+  const known = kafkaVersions.find((version) => version === wanted);
+  if (known !== undefined) return known;
+  throw new Error(`LOCAL_KAFKA_VERSION is ${wanted}; known are ${kafkaVersions.join(", ")}`);
+}
 
 interface MavenJars {
   /** Of the folder in the cache. */
