@@ -38,13 +38,14 @@ export async function openBrokerConnection(
   identity: LoginIdentity,
   address: BrokerAddress,
   signal: AbortSignal,
+  timeoutMs = connectTimeoutMs,
 ): Promise<BrokerConnection> {
   const raw = await make(address.host, address.port);
   const abort = () => raw.destroy(signal.reason);
   signal.addEventListener("abort", abort);
   const timer = setTimeout(() => {
-    raw.destroy(new Error(`no connection and login within ${connectTimeoutMs / 1000} s`));
-  }, connectTimeoutMs);
+    raw.destroy(new Error(`no connection and login within ${timeoutMs / 1000} s`));
+  }, timeoutMs);
   const at = addressOf(address);
   let step: "connect" | "versions" | "login" = "connect";
   try {

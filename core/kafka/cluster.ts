@@ -102,6 +102,24 @@ export interface Cluster {
   /** ACL bindings as name-value records, or undefined where the credentials may not see them. */
   describeAcls(): Promise<Record<string, string>[] | undefined>;
 
+  /**
+   * What the credentials may do on the cluster, by names as in `authorizedOperations` of a topic
+   * (KIP-430); undefined where they may not describe it, and so not know.
+   */
+  clusterOperations(): Promise<readonly string[] | undefined>;
+
+  /**
+   * The same for groups, whether they exist or not, in the order asked for; undefined where a
+   * broker does not say. A group's failure is in its result: AccessDeniedError without DESCRIBE.
+   */
+  groupOperations(groups: readonly string[]): Promise<(GroupOperations | GroupFailure)[]>;
+
+  /**
+   * Bytes that the leaders' logs of the topics take on their disks (DescribeLogDirs), or undefined
+   * where the credentials may not describe the cluster.
+   */
+  logSizes(topics: readonly string[]): Promise<(TopicPartition & { bytes: bigint })[] | undefined>;
+
   /** Drops every connection at once: nothing queued is sent after it resolves. Idempotent. */
   disconnect(): Promise<void>;
 }
@@ -237,6 +255,11 @@ export interface GroupDescription {
     readonly clientId: string;
     readonly host: string;
   }[];
+}
+
+export interface GroupOperations {
+  readonly group: string;
+  readonly operations: readonly string[] | undefined;
 }
 
 /** Also of share and Streams (KIP-1071) groups, which are not supported. */

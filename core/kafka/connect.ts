@@ -1,6 +1,7 @@
 /** Makes a `Cluster` over kafkajs's connections. */
 import type { Mechanism, SASLOptions } from "kafkajs";
 import { BackupError } from "#core/errors.ts";
+import { clusterOperations, groupOperations } from "#core/kafka/authorized-operations.ts";
 import {
   type BrokerAddress,
   connectTimeoutMs,
@@ -12,7 +13,8 @@ import { type ClusterConfig, clientIdDefault } from "#core/kafka/cluster-config.
 import { Fetcher } from "#core/kafka/fetch-requests.ts";
 import { commitOffsets, deleteOffsets } from "#core/kafka/group-changes.ts";
 import { committedOffsets, describeGroups } from "#core/kafka/group-requests.ts";
-import { connectionFactory } from "#core/kafka/kafkajs-internals.ts";
+import { type ConnectionFactory, connectionFactory } from "#core/kafka/kafkajs-internals.ts";
+import { logSizes } from "#core/kafka/log-sizes.ts";
 import { regionOfBrokers } from "#core/kafka/msk-region.ts";
 import {
   endOffsetOfEpoch,
@@ -55,12 +57,8 @@ const portDefault = 9092;
  */
 export async function connectCluster(config: ClusterConfig, deps: ConnectDeps): Promise<Cluster> {
   const { clock, logger } = deps;
-  const clientId = config.client_id ?? clientIdDefault;
-  const tls = tlsOf(config);
-  const sasl = await saslOf(config, deps);
   const connections = new BrokerConnections({
-    make: connectionFactory({ clientId, tls, sasl, connectTimeoutMs, logger }),
-    identity: { clientId, ...loginOf(config), withTls: tls !== undefined },
+    ...(await transportOf(config, deps)),
     clock,
     logger,
   });
@@ -79,6 +77,24 @@ export async function connectCluster(config: ClusterConfig, deps: ConnectDeps): 
     await connections.close();
     throw error;
   }
+}
+
+/** How the connections of a configuration are made, and who logs in on them. */
+export interface Transport {
+  readonly make: ConnectionFactory;
+  readonly identity: LoginIdentity;
+}
+
+/** Throws InvalidRequestError for a combination that cannot work. Connects to nothing. */
+export async function transportOf(config: ClusterConfig, deps: ConnectDeps): Promise<Transport> {
+  const { logger } = deps;
+  const clientId = config.client_id ?? clientIdDefault;
+  const tls = tlsOf(config);
+  const sasl = await saslOf(config, deps);
+  return {
+    make: connectionFactory({ clientId, tls, sasl, connectTimeoutMs, logger }),
+    identity: { clientId, ...loginOf(config), withTls: tls !== undefined },
+  };
 }
 
 function clusterOver(session: Session, clusterId: string): Cluster {
@@ -105,11 +121,14 @@ function clusterOver(session: Session, clusterId: string): Cluster {
     deleteOffsets: (group, partitions) => deleteOffsets(session, group, partitions),
     openTransactions: (at) => openTransactions(session, at),
     describeAcls: () => describeAcls(session),
+    clusterOperations: () => clusterOperations(session),
+    groupOperations: (groups) => groupOperations(session, groups),
+    logSizes: (topics) => logSizes(session, topics),
     disconnect: () => session.connections.close(),
   };
 }
 
-function parseAddress(server: string): BrokerAddress {
+export function parseAddress(server: string): BrokerAddress {
   const [, v6, name, port] =
     /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(server) ?? [];
   const host = v6 ?? name;

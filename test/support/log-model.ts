@@ -160,7 +160,8 @@ export class LogModel {
       ...{ brokerIds: unused, createTopics: unused, validateNewTopic: unused },
       ...{ alterTopicSettings: unused, validateTopicSettings: unused, produce: unused },
       ...{ initProducerId: unused, describeGroups: unused, commitOffsets: unused },
-      deleteOffsets: unused,
+      ...{ deleteOffsets: unused, clusterOperations: unused, groupOperations: unused },
+      logSizes: unused,
     };
   }
 

@@ -1,3 +1,4 @@
+import { operationsIn } from "#core/kafka/protocol/acl-operations.ts";
 import type { Api } from "#core/kafka/protocol/wire.ts";
 
 export interface DescribedGroup {
@@ -10,6 +11,13 @@ export interface DescribedGroup {
     readonly clientId: string;
     readonly host: string;
   }[];
+  /** What the credentials may do on the group (KIP-430), where they were asked for. */
+  readonly authorizedOperations?: readonly string[] | undefined;
+}
+
+export interface DescribeGroupsRequest {
+  readonly group: string;
+  readonly withAuthorizedOperations?: boolean;
 }
 
 /**
@@ -34,13 +42,13 @@ export interface DescribedGroup {
  *         member_metadata, member_assignment => BYTES
  *       authorized_operations => INT32
  */
-export const describeGroups: Api<{ readonly group: string }, DescribedGroup> = {
+export const describeGroups: Api<DescribeGroupsRequest, DescribedGroup> = {
   name: "DescribeGroups",
   key: 15,
   version: 4,
   flexible: false,
-  encode({ group }, writer) {
-    writer.array([group], (name) => writer.string(name)).boolean(false);
+  encode({ group, withAuthorizedOperations }, writer) {
+    writer.array([group], (name) => writer.string(name)).boolean(withAuthorizedOperations ?? false);
   },
   decode(reader) {
     const throttleTimeMs = reader.int32();
@@ -58,8 +66,8 @@ export const describeGroups: Api<{ readonly group: string }, DescribedGroup> = {
         reader.records();
         return member;
       });
-      reader.int32();
-      return { errorCode, errorMessage: null, state, members };
+      const authorizedOperations = operationsIn(reader.int32());
+      return { errorCode, errorMessage: null, state, members, authorizedOperations };
     });
     if (groups[0] === undefined) throw new RangeError("an answer without a group");
     return { throttleTimeMs, ...groups[0] };

@@ -32,6 +32,7 @@ public class PrintProtocolMessages {
     groups();
     groupChanges();
     describedGroups();
+    logDirs();
     System.out.println(out + "\n}");
   }
 
@@ -157,6 +158,20 @@ public class PrintProtocolMessages {
                         .setCurrentTxnStartOffset(12))))))), 0);
   }
 
+  private static void logDirs() {
+    var topics = new DescribeLogDirsRequestData.DescribableLogDirTopicCollection();
+    topics.add(new DescribeLogDirsRequestData.DescribableLogDirTopic().setTopic("orders")
+        .setPartitions(List.of(5)));
+    print("DescribeLogDirs request", new DescribeLogDirsRequestData().setTopics(topics), 1);
+    print("DescribeLogDirs response", new DescribeLogDirsResponseData().setThrottleTimeMs(4)
+        .setResults(List.of(new DescribeLogDirsResponseData.DescribeLogDirsResult()
+            .setErrorCode((short) 56).setLogDir("/data").setTopics(List.of(
+                new DescribeLogDirsResponseData.DescribeLogDirsTopic().setName("orders").setPartitions(
+                    List.of(new DescribeLogDirsResponseData.DescribeLogDirsPartition()
+                        .setPartitionIndex(5).setPartitionSize(1L << 40).setOffsetLag(3)
+                        .setIsFutureKey(true))))))), 1);
+  }
+
   private static void groupChanges() {
     print("OffsetCommit request", new OffsetCommitRequestData().setGroupId("billing")
         .setTopics(List.of(new OffsetCommitRequestData.OffsetCommitRequestTopic().setName("orders")
@@ -191,6 +206,11 @@ public class PrintProtocolMessages {
                 new DescribeGroupsResponseData.DescribedGroupMember().setMemberId("m-1")
                     .setGroupInstanceId("i").setClientId("app").setClientHost("/127.0.0.1")
                     .setMemberMetadata(new byte[] {1, 2}).setMemberAssignment(new byte[] {3}))))), 4);
+    print("DescribeGroups request for rights", new DescribeGroupsRequestData()
+        .setGroups(List.of("billing")).setIncludeAuthorizedOperations(true), 4);
+    print("DescribeGroups response with rights", new DescribeGroupsResponseData().setThrottleTimeMs(4)
+        .setGroups(List.of(new DescribeGroupsResponseData.DescribedGroup().setGroupId("billing")
+            .setGroupState("Dead").setAuthorizedOperations(1 << 3 | 1 << 8))), 4);
     print("ConsumerGroupDescribe request",
         new ConsumerGroupDescribeRequestData().setGroupIds(List.of("billing")), 0);
     var assignment = new ConsumerGroupDescribeResponseData.Assignment().setTopicPartitions(List.of(

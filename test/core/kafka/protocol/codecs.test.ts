@@ -7,6 +7,7 @@ import { describeAcls } from "#core/kafka/protocol/describe-acls.ts";
 import { describeCluster } from "#core/kafka/protocol/describe-cluster.ts";
 import { describeConfigs } from "#core/kafka/protocol/describe-configs.ts";
 import { describeGroups } from "#core/kafka/protocol/describe-groups.ts";
+import { describeLogDirs } from "#core/kafka/protocol/describe-log-dirs.ts";
 import { describeProducers } from "#core/kafka/protocol/describe-producers.ts";
 import { fetch } from "#core/kafka/protocol/fetch.ts";
 import { findCoordinator } from "#core/kafka/protocol/find-coordinator.ts";
@@ -100,6 +101,13 @@ describe("requests are written as Kafka writes them", () => {
     topics: [{ topic: "orders", partitions: [5] }],
   });
   check("DescribeGroups request", describeGroups, { group: "billing" });
+  check("DescribeGroups request for rights", describeGroups, {
+    group: "billing",
+    withAuthorizedOperations: true,
+  });
+  check("DescribeLogDirs request", describeLogDirs, {
+    topics: [{ topic: "orders", partitions: [5] }],
+  });
   check("ConsumerGroupDescribe request", consumerGroupDescribe, { group: "billing" });
   check("DescribeCluster request", describeCluster, undefined);
 });
@@ -269,6 +277,28 @@ const responses: [string, AnyApi<never>, object][] = [
       errorMessage: null,
       state: "Stable",
       members: [{ memberId: "m-1", clientId: "app", host: "/127.0.0.1" }],
+    },
+  ],
+  [
+    "DescribeGroups response with rights",
+    describeGroups,
+    {
+      throttleTimeMs: 4,
+      errorCode: 0,
+      errorMessage: null,
+      state: "Dead",
+      members: [],
+      authorizedOperations: ["READ", "DESCRIBE"],
+    },
+  ],
+  [
+    "DescribeLogDirs response",
+    describeLogDirs,
+    {
+      throttleTimeMs: 4,
+      logDirs: [
+        { errorCode: 56, path: "/data", replicas: [{ ...at, bytes: large, future: true }] },
+      ],
     },
   ],
   [
