@@ -11,6 +11,8 @@ import { copyNativePackages, nativePackages, type Platform } from "#cdk/native-p
 const root = join(import.meta.dirname, "..");
 /** Of `functions/`: what the functions share. */
 const shared = ["failure.ts", "item-list.ts", "runtime.ts", "settings.ts"];
+/** SDKs of storages that no deployment has (`parseDeployment`): 4 MB that nothing would load. */
+const otherStorages = ["@azure/*", "google-auth-library"];
 /** Bundled CommonJS packages ask for Node's own modules by `require`. */
 const requireForBundled =
   'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
@@ -57,7 +59,7 @@ export function buildFunctionCode(configs: Readonly<Record<string, string>>, sta
     format: "esm",
     platform: "node",
     target: "node24",
-    external: [...nativePackages],
+    external: [...nativePackages, ...otherStorages],
     banner: { js: requireForBundled },
     minifyWhitespace: true,
     minifySyntax: true,

@@ -89,6 +89,7 @@ async function resolveJars(jars: MavenJars, home: string, lib: string): Promise<
   await rename(partial, lib);
 }
 
+/** Kafka 3 brings a logger that is silent unless configured, and would win over slf4j-simple. */
 function pomOf({ name, artifacts }: MavenJars): string {
   const dependencies = artifacts.map((artifact) => {
     const [group, id, version] = artifact.split(":");
@@ -96,6 +97,9 @@ function pomOf({ name, artifacts }: MavenJars): string {
       <groupId>${group}</groupId>
       <artifactId>${id}</artifactId>
       <version>${version}</version>
+      <exclusions>
+        <exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion>
+      </exclusions>
     </dependency>
 `;
   });
