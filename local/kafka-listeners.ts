@@ -23,27 +23,32 @@ export interface KafkaCertificates {
   readonly clientKey: string;
 }
 
-export interface OpenListeners {
-  /** `host:port` by listener name. */
-  readonly addresses: Readonly<Record<string, string>>;
+export interface PreparedListeners {
   readonly settings: Readonly<Record<string, string>>;
   /** Arguments of the storage tool that create the SCRAM users. */
   readonly formatArgs: readonly string[];
   readonly certificates: KafkaCertificates | undefined;
 }
 
-/** Chooses ports and makes certificates in `folder` for the given listeners. */
+/** A free `host:port` for each listener, by its name. */
+export async function listenerAddresses(
+  listeners: readonly KafkaListener[],
+): Promise<Record<string, string>> {
+  const addresses: Record<string, string> = {};
+  for (const { name } of listeners) addresses[name] = `127.0.0.1:${await freePort()}`;
+  return addresses;
+}
+
+/** Makes certificates in `folder`, and what all brokers are told of the given listeners. */
 export async function prepareListeners(
   listeners: readonly KafkaListener[],
   folder: string,
-): Promise<OpenListeners> {
-  const addresses: Record<string, string> = {};
+): Promise<PreparedListeners> {
   const settings: Record<string, string> = {};
   const formatArgs: string[] = [];
   const withTls = listeners.some((listener) => listener.protocol.endsWith("SSL"));
   const certificates = withTls ? await makeCertificates(folder) : undefined;
   for (const listener of listeners) {
-    addresses[listener.name] = `127.0.0.1:${await freePort()}`;
     const prefix = `listener.name.${listener.name.toLowerCase()}`;
     if (listener.protocol.endsWith("SSL")) {
       Object.assign(settings, tlsSettings(prefix, listener, folder));
@@ -53,7 +58,7 @@ export async function prepareListeners(
       formatArgs.push(...scramArgs(listener));
     }
   }
-  return { addresses, settings, formatArgs, certificates };
+  return { settings, formatArgs, certificates };
 }
 
 function tlsSettings(prefix: string, listener: KafkaListener, folder: string) {

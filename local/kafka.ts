@@ -1,23 +1,19 @@
 /** A real one-node Apache Kafka (KRaft) on loopback ports, for demos, tests and the benchmark. */
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { compileJava } from "#local/java-programs.ts";
+import { jvmArgs, newClusterId, prepareBroker } from "#local/kafka-broker.ts";
 import { installKafka } from "#local/kafka-install.ts";
 import {
   type KafkaCertificates,
   type KafkaListener,
+  listenerAddresses,
   prepareListeners,
 } from "#local/kafka-listeners.ts";
-import {
-  freePort,
-  type RunningProcess,
-  runToEnd,
-  startProcess,
-  wantedPort,
-} from "#local/processes.ts";
+import { freePort, wantedPort } from "#local/processes.ts";
 
 export interface KafkaOptions {
   /** Broker settings that replace or add to those of a small cluster. */
@@ -76,31 +72,6 @@ export interface LocalKafka extends KafkaTools {
 
 const heapMbDefault = 1024;
 const toolHeapMb = 512;
-const readyTimeoutMs = 120_000;
-
-/** What a broker on one small machine needs changed from Kafka's defaults. */
-const smallClusterSettings = {
-  "offsets.topic.replication.factor": "1",
-  "offsets.topic.num.partitions": "4",
-  "transaction.state.log.replication.factor": "1",
-  "transaction.state.log.min.isr": "1",
-  "transaction.state.log.num.partitions": "4",
-  "share.coordinator.state.topic.replication.factor": "1",
-  "share.coordinator.state.topic.min.isr": "1",
-  "share.coordinator.state.topic.num.partitions": "4",
-  "group.initial.rebalance.delay.ms": "0",
-  "auto.create.topics.enable": "false",
-  // Retention and compaction are seen within seconds. Kafka's default retention of 7 days stays:
-  // records with older timestamps are deleted at once, unless their topic has retention.ms=-1.
-  "log.retention.check.interval.ms": "1000",
-  "log.cleaner.backoff.ms": "1000",
-  "log.initial.task.delay.ms": "500",
-  // A broker that was killed is let in again once its old session is over.
-  "broker.session.timeout.ms": "1500",
-  "broker.heartbeat.interval.ms": "300",
-  // The cleaner's buffer is taken from the heap at start.
-  "log.cleaner.dedupe.buffer.size": String(16 * 1024 * 1024),
-} as const;
 
 /** Starts a broker; the first time on a machine it installs Kafka. */
 export async function startKafka(options: KafkaOptions = {}): Promise<LocalKafka> {
@@ -120,44 +91,40 @@ async function startIn(
   options: KafkaOptions,
 ): Promise<LocalKafka> {
   const bootstrapServers = `127.0.0.1:${await wantedPort(options.port)}`;
-  const dataDir = join(folder, "data");
-  const propertiesFile = join(folder, "server.properties");
-  const logFile = join(folder, "server.log");
-  const listeners = await prepareListeners(options.listeners ?? [], folder);
-  const settings = {
-    ...listenerSettings(bootstrapServers, `127.0.0.1:${await freePort()}`, options, listeners),
-    ...smallClusterSettings,
-    "log.dirs": dataDir,
-    ...options.settings,
-  };
-  const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);
-  await writeFile(propertiesFile, lines.join(""), { mode: 0o600 });
-  await runToEnd("java", [
-    ...jvmArgs(classpath, 256),
-    ...["kafka.tools.StorageTool", "format", "-t", newClusterId(), "-c", propertiesFile],
-    ...listeners.formatArgs,
-  ]);
-  const heapMb = options.heapMb ?? heapMbDefault;
-  const start = () => startBroker(classpath, heapMb, propertiesFile, logFile);
-  let broker = await start();
+  const listeners = options.listeners ?? [];
+  const prepared = await prepareListeners(listeners, folder);
+  const broker = await prepareBroker({
+    classpath,
+    folder,
+    clusterId: newClusterId(),
+    nodeId: 1,
+    controllers: new Map([[1, `127.0.0.1:${await freePort()}`]]),
+    bootstrapServers,
+    listeners,
+    addresses: await listenerAddresses(listeners),
+    settings: { ...prepared.settings, ...options.settings },
+    formatArgs: prepared.formatArgs,
+    heapMb: options.heapMb ?? heapMbDefault,
+  });
+  await broker.start();
+  const { logFile, dataDir, pid, kill } = broker;
   return {
     bootstrapServers,
-    listeners: listeners.addresses,
-    certificates: listeners.certificates,
+    listeners: broker.listeners,
+    certificates: prepared.certificates,
     classpath,
     logFile,
     dataDir,
-    pid: () => broker.pid,
+    pid,
     async stop() {
       // Its data goes, so there is nothing that a clean shutdown would save.
-      await broker.stop("SIGKILL");
+      await kill();
       await rm(folder, { recursive: true, force: true, maxRetries: 3 });
     },
-    kill: (signal) => broker.stop(signal),
+    kill,
     async restart() {
       await broker.stop();
-      await rm(logFile, { force: true });
-      broker = await start();
+      await broker.start();
     },
     ...kafkaTools(classpath),
   };
@@ -175,70 +142,10 @@ export function kafkaTools(classpath: string): KafkaTools {
   };
 }
 
-function listenerSettings(
-  bootstrapServers: string,
-  controller: string,
-  options: KafkaOptions,
-  { addresses, settings }: Awaited<ReturnType<typeof prepareListeners>>,
-): Record<string, string> {
-  const open = [
-    `PLAINTEXT://${bootstrapServers}`,
-    ...Object.entries(addresses).map(([name, address]) => `${name}://${address}`),
-  ];
-  const protocols = [
-    "PLAINTEXT:PLAINTEXT",
-    "CONTROLLER:PLAINTEXT",
-    ...(options.listeners ?? []).map(({ name, protocol }) => `${name}:${protocol}`),
-  ];
-  return {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.quorum.voters": `1@${controller}`,
-    "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
-    listeners: [...open, `CONTROLLER://${controller}`].join(","),
-    "advertised.listeners": open.join(","),
-    "listener.security.protocol.map": [...new Set(protocols)].join(","),
-    ...settings,
-  };
-}
-
-function startBroker(
-  classpath: string,
-  heapMb: number,
-  propertiesFile: string,
-  logFile: string,
-): Promise<RunningProcess> {
-  return startProcess({
-    name: "kafka",
-    command: "java",
-    args: [...jvmArgs(classpath, heapMb, "info"), "kafka.Kafka", propertiesFile],
-    logFile,
-    ready: async () => (await readFile(logFile, "utf8")).includes("Kafka Server started"),
-    readyTimeoutMs,
-  });
-}
-
-function jvmArgs(classpath: string, heapMb: number, logLevel = "warn"): string[] {
-  return [
-    `-Xmx${heapMb}m`,
-    "-Djava.awt.headless=true",
-    `-Dorg.slf4j.simpleLogger.defaultLogLevel=${logLevel}`,
-    ...["-cp", classpath],
-  ];
-}
-
 /** For what lives a second or two: a second compiler and a parallel collector only cost it time. */
 function toolArgs(classpath: string): string[] {
   const quickly = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
   return [...quickly, ...jvmArgs(classpath, toolHeapMb)];
-}
-
-/** 16 random bytes in URL-safe base64, as Kafka prints ids; never one with a leading dash. */
-function newClusterId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const id = Buffer.from(bytes).toString("base64url");
-  return id.startsWith("-") ? newClusterId() : id;
 }
 
 async function runJvm(args: string[], stdin: string | Buffer = ""): Promise<ToolOutput> {

@@ -42,11 +42,16 @@ export function connectForTests(
 /** Creates a topic of a random name and returns the name. */
 export async function createTopic(
   cluster: Cluster,
-  options: { partitionCount?: number; config?: Record<string, string>; prefix?: string } = {},
+  options: {
+    partitionCount?: number;
+    replicationFactor?: number;
+    config?: Record<string, string>;
+    prefix?: string;
+  } = {},
 ): Promise<string> {
-  const { partitionCount = 1, config = {}, prefix = "topic" } = options;
+  const { partitionCount = 1, replicationFactor = 1, config = {}, prefix = "topic" } = options;
   const topic = randomName(prefix);
-  await cluster.createTopics([{ topic, partitionCount, replicationFactor: 1, config }]);
+  await cluster.createTopics([{ topic, partitionCount, replicationFactor, config }]);
   // A broker names itself the leader shortly before it takes produce requests as one.
   for (let partition = 0; partition < partitionCount; partition++) {
     await cluster.logEndOffset({ topic, partition });
