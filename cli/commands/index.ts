@@ -58,6 +58,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("#cli/commands/offset-rollback.ts"),
   },
   {
+    name: "doctor",
+    summary: "examine brokers, rights, topics and storage before they are needed",
+    load: () => import("#cli/commands/doctor.ts"),
+  },
+  {
     name: "config",
     summary: "check a configuration file, or write a first one",
     load: () => import("#cli/commands/config.ts"),

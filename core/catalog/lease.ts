@@ -145,6 +145,23 @@ export async function continueLease(
   return lease;
 }
 
+/** Where a lease stands, for people to see; nothing is to be decided by it. */
+export interface LeaseStanding {
+  readonly token: number;
+  /** By the holder's clock, Unix milliseconds; undefined where its object cannot be understood. */
+  readonly heldSince: bigint | undefined;
+}
+
+/** Undefined where nobody holds it. */
+export async function lookAtLease(
+  storage: StorageBackend,
+  scope: LeaseScope,
+): Promise<LeaseStanding | undefined> {
+  const { token, record } = await newestMove({ storage, scope });
+  if (token === 0 || record?.released === true) return undefined;
+  return { token, heldSince: record?.acquired_at };
+}
+
 /** Half a minute without a word looks like a program that hangs. */
 function tellOfWaiting(
   logger: Logger | undefined,

@@ -17,9 +17,12 @@ import { type MetadataNode, metadata } from "#core/kafka/protocol/metadata.ts";
 export interface BootstrapAnswer {
   /** As configured. */
   readonly server: string;
-  readonly answer:
-    | { readonly clusterId: string; readonly brokers: readonly MetadataNode[] }
-    | BackupError;
+  readonly answer: KnownCluster | BackupError;
+}
+
+export interface KnownCluster {
+  readonly clusterId: string;
+  readonly brokers: readonly MetadataNode[];
 }
 
 export interface BrokerAnswer {

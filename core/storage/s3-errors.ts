@@ -45,6 +45,8 @@ const hintsByCode: Readonly<Record<string, string>> = {
   NotImplemented: "The store must support conditional writes (If-None-Match) and checksums.",
   CredentialsProviderError:
     "Set access_key_id and secret_access_key, AWS_* variables, a profile, or an instance role.",
+  RequestTimeTooSkewed:
+    "Set this machine's clock (NTP): S3 refuses what is signed more than 15 minutes off.",
   InvalidObjectState: "The object is archived: restore it to a readable storage class first.",
   AccessDenied:
     "Grant the operation on bucket and prefix; without s3:ListBucket, S3 answers so too for " +
