@@ -201,6 +201,23 @@ const onePartition: readonly Case[] = [
   },
 ];
 
+const manyPartitions: readonly Case[] = [
+  {
+    name: "many-partitions-backup",
+    async measure(setting) {
+      const rows = backupRows(await backupTurns(setting, "many-partitions"));
+      return { title: "Backup of 2,000 small partitions", columns: withConsumer, rows };
+    },
+  },
+  {
+    name: "many-partitions-restore",
+    async measure(setting) {
+      const rows = restoreRows(await restoreTurns(setting, "many-partitions"));
+      return { title: "Restore of 2,000 small partitions", columns: withProducer, rows };
+    },
+  },
+];
+
 function judgedByRate(rows: readonly Row[]): Row[] {
   return rows.map((each) =>
     each.unit === "MB/s"
@@ -328,6 +345,7 @@ export const cases: readonly Case[] = [
   restoreCase("zstd"),
   oneRecordBatches,
   ...onePartition,
+  ...manyPartitions,
   memory,
   checkpoints,
 ];

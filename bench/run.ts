@@ -6,7 +6,7 @@
  *
  *   npm run bench -- --only backup,restore-lz4    those whose names begin so
  *   npm run bench -- --runs 5 --json out.json
- *   npm run bench -- --large                      5 GB in the topic of one partition
+ *   npm run bench -- --large                      10 GB in the topic of one partition
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, tmpdir, totalmem } from "node:os";
@@ -24,7 +24,7 @@ const recordsDefault = 1_000_000;
 const runsDefault = 3;
 /** The topic of one partition has as many records as one of the four of the others. */
 const onePartitionShare = 4;
-const largeBytes = 5_000_000_000;
+const largeBytes = 10_000_000_000;
 
 interface Options {
   readonly cases: readonly Case[];

@@ -6,7 +6,9 @@ import { type BackupRun, runBackup } from "./command-line.ts";
 import { runEngine } from "./engine-process.ts";
 import { produce } from "./kafka-tools.ts";
 
-export type SourceKind = "none" | "lz4" | "zstd" | "one-record" | "one-partition";
+export type SourceKind =
+  | ("none" | "lz4" | "zstd")
+  | ("one-record" | "one-partition" | "many-partitions");
 
 export interface Source {
   readonly kind: SourceKind;
@@ -32,6 +34,9 @@ const batching = { acks: "all", "batch.size": "16384", "linger.ms": "5" };
 const partitionCount = 4;
 /** Of all records, how many there are in the topic of one-record batches: they take long to write. */
 const oneRecordShare = 5;
+/** Some 25 KB each, of a million records in all: what matters is how many there are. */
+const manyPartitions = 2_000;
+const manyPartitionsShare = 10;
 
 export class Setting {
   readonly kafka: LocalKafka;
@@ -115,6 +120,10 @@ export class Setting {
       }
       case "one-partition":
         return { partitionCount: 1, records: onePartitionRecords, producer: batching };
+      case "many-partitions": {
+        const share = Math.ceil(records / manyPartitionsShare);
+        return { partitionCount: manyPartitions, records: share, producer: batching };
+      }
       default:
         return { partitionCount, records, producer: { ...batching, "compression.type": kind } };
     }
