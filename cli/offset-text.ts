@@ -2,7 +2,12 @@
 import type { Io } from "#cli/io.ts";
 import { csvText, printable, tableText } from "#cli/output.ts";
 import { countText, numbered, timeText } from "#cli/text.ts";
-import type { GroupOutcome, OffsetPlan, PlannedOffset } from "#core/offsets/contract.ts";
+import {
+  type GroupOutcome,
+  type OffsetPlan,
+  offsetReasons,
+  type PlannedOffset,
+} from "#core/offsets/contract.ts";
 import type { MappedPartition, OffsetMapping } from "#core/offsets/mapping-report.ts";
 import type { ResetFinding, ResetResult } from "#core/offsets/reset.ts";
 
@@ -17,15 +22,16 @@ export async function offsetPlanText(io: Io, plan: OffsetPlan): Promise<string> 
       nowText(one),
       one.target_offset === null ? "-" : String(one.target_offset),
       one.lag === null ? "-" : countText(one.lag),
-      one.note === undefined ? reasonTexts[one.reason] : `${reasonTexts[one.reason]}: ${one.note}`,
+      one.note === undefined ? one.reason : `${one.reason}: ${one.note}`,
     ]),
   );
   const table = await tableText(io, {
-    head: ["group", "topic", "partition", "source", "stood at", "now", "then", "lag", "why"],
+    head: ["group", "topic", "partition", "source", "committed", "now", "then", "lag", "why"],
     rows,
     alignRight: [2, 4, 5, 6, 7],
   });
-  return `${headline(plan)}\n${table}${timesText(plan)}${await leftAloneText(io, plan)}`;
+  const reasons = plan.groups.flatMap(({ partitions }) => partitions.map(({ reason }) => reason));
+  return `${headline(plan)}\n${table}${reasonsText(reasons)}${await leftAloneText(io, plan)}`;
 }
 
 /** With what execute would refuse, below the whole plan. */
@@ -39,14 +45,6 @@ export async function checkedPlanText(
   const refusals = findings.map(({ message }) => `  ${printable(message)}\n`).join("");
   const remedies = [...new Set(findings.map(({ remedy }) => `  ${remedy}\n`))].join("");
   return `${text}\nexecute would be refused:\n${refusals}What to do:\n${remedies}`;
-}
-
-function timesText({ groups }: OffsetPlan): string {
-  const isByTime = groups.some(({ partitions }) =>
-    partitions.some(({ reason }) => reason === "timestamp"),
-  );
-  if (!isByTime) return "";
-  return "\nWhere timestamps are equal or out of order, records may be read twice.\n";
 }
 
 function headline(plan: OffsetPlan): string {
@@ -69,16 +67,24 @@ function nowText({ current_offset }: PlannedOffset): string {
   return current_offset === null ? "none" : String(current_offset);
 }
 
-const reasonTexts: Readonly<Record<PlannedOffset["reason"], string>> = {
-  exact: "the record it would have read next",
-  "next-restored": "the next restored record",
-  "restored-end": "the restored end",
-  "beyond-archive": "the restored end",
-  header: "by the record's header",
-  timestamp: "by the record's timestamp",
-  content: "by the record's content",
-  undecided: "not decided",
+/** The words of `why` are those of the data and of docs/offset-mapping.md. */
+const reasonMeanings: Readonly<Record<PlannedOffset["reason"], string>> = {
+  exact: "at the record that the group would have read next",
+  "next-restored": "that record was not restored; at the next one that was",
+  "restored-end": "nothing from there on was restored; at the end of what was restored",
+  "beyond-archive": "the group had read further than the backup reaches; at the restored end",
+  header: "at the record whose header names that offset",
+  timestamp: "by time; where times are equal or out of order, records may be read twice",
+  content: "at the record with that content",
+  undecided: "not decided; stays as it is",
 };
+
+/** What the words that occur mean, one a line. */
+function reasonsText(reasons: readonly PlannedOffset["reason"][]): string {
+  const shown = offsetReasons.filter((reason) => reasons.includes(reason));
+  if (shown.length === 0) return "";
+  return `\n${shown.map((reason) => `${reason}: ${reasonMeanings[reason]}\n`).join("")}`;
+}
 
 async function leftAloneText(io: Io, { left_alone }: OffsetPlan): Promise<string> {
   if (left_alone.length === 0) return "";
@@ -153,7 +159,7 @@ async function failuresText(io: Io, outcomes: readonly GroupOutcome[]): Promise<
 
 export async function mappingText(io: Io, mapping: OffsetMapping): Promise<string> {
   const table = await tableText(io, {
-    head: ["group", "topic", "partition", "committed", "end", "lag", "into", "offset", "why"],
+    head: ["group", "topic", "partition", "committed", "end", "lag", "into", "then", "why"],
     rows: mappedPartitions(mapping).map(({ group, topic, partition, mapped }) => [
       group,
       topic,
@@ -167,6 +173,7 @@ export async function mappingText(io: Io, mapping: OffsetMapping): Promise<strin
     ]),
     alignRight: [2, 3, 4, 5, 7],
   });
+  const reasons = mappedPartitions(mapping).flatMap(({ mapped }) => mapped.reason ?? []);
   const { backup_id, run_id, read_at, restore_id, unread_groups } = mapping;
   const after = restore_id === null ? "not restored yet" : `after restore ${restore_id}`;
   const unread = unread_groups.map(
@@ -174,7 +181,7 @@ export async function mappingText(io: Io, mapping: OffsetMapping): Promise<strin
   );
   return (
     `Groups of backup ${backup_id} at run ${run_id}, ${timeText(read_at)}; ${after}.\n` +
-    `${table}${unread.join("")}`
+    `${table}${reasonsText(reasons)}${unread.join("")}`
   );
 }
 

@@ -146,7 +146,15 @@ function lineageRows({ topics }: BackupDescription): LineageRow[] {
 
 function partitionsText(io: Io, description: BackupDescription): Promise<string> {
   return tableText(io, {
-    head: ["topic", "partition", "lineage", "records", "offsets", "newest record", "until"],
+    head: [
+      "topic",
+      "partition",
+      "lineage",
+      "records",
+      "offsets",
+      "newest record",
+      "restorable until",
+    ],
     rows: lineageRows(description).map(({ topic, partition, lineage }) => [
       topic,
       String(partition),

@@ -98,7 +98,7 @@ function configureExecute(parent: Command, context: CommandContext): void {
   withExamples(command, [
     [
       `${executeLine} --groups billing --bootstrap-servers kafka:9092`,
-      "by the offset map of the newest restore into that cluster",
+      "by the offset map of the only restore into that cluster; of several name one: --restore-id ID",
     ],
     [
       `${executeLine} --all-groups --config restore.yaml --offset-source current`,
@@ -184,7 +184,7 @@ function withResetOptions(command: Command): Command {
     )
     .option(
       "--restore-id <id>",
-      "the restore; the newest finished one into the cluster unless said",
+      "the restore, or newest for the one that finished last; needed where several fit",
     );
   command.option("--table <name>", tableHelp);
   return withConnectionOptions(command).option(

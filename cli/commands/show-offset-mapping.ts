@@ -3,6 +3,7 @@ import { type Configure, pathHelp, withExamples } from "#cli/command.ts";
 import { mappingCsv, mappingText } from "#cli/offset-text.ts";
 import { openCatalogOn, openStorageAt } from "#cli/runtime.ts";
 import { exitCodes } from "#core/errors.ts";
+import type { OffsetMapping } from "#core/offsets/mapping-report.ts";
 import { parseLocation } from "#core/storage/location.ts";
 
 interface MappingOptions {
@@ -10,6 +11,9 @@ interface MappingOptions {
   readonly backupId: string;
   readonly restoreId?: string;
 }
+
+/** Others that a warning names. */
+const restoresNamed = 5;
 
 export const configure: Configure = (command, context) => {
   withExamples(command, [
@@ -22,7 +26,7 @@ export const configure: Configure = (command, context) => {
   command
     .requiredOption("--path <location>", pathHelp)
     .requiredOption("--backup-id <id>", "the backup, as list shows it")
-    .option("--restore-id <id>", "a restore of it; the newest finished one unless said");
+    .option("--restore-id <id>", "a restore of it; the one that finished last unless said");
   command.addHelpText(
     "after",
     "\nCommitted offset, end and lag are those of the newest run; lag counts offsets, holes too.\n" +
@@ -37,9 +41,22 @@ export const configure: Configure = (command, context) => {
       ...(options.restoreId !== undefined && { restore_id: options.restoreId }),
     };
     const mapping = await offsetMapping({ storage, catalog }, request, session.deadline);
+    warnOfOthers(mapping, (line) => session.logger.warn(line));
     const describe = () => mappingText(session.io, mapping);
     await session.write(mapping, describe, { csv: () => mappingCsv(mapping) });
     return exitCodes.done;
   };
   context.action(command, work, ["csv"]);
 };
+
+/** The positions are those of the backup whatever the restore; where they lead to is not. */
+function warnOfOthers(mapping: OffsetMapping, warn: (line: string) => void): void {
+  const { restore_id, other_restores } = mapping;
+  if (other_restores.length === 0) return;
+  const named = other_restores.slice(0, restoresNamed).join(", ");
+  const more = other_restores.length - restoresNamed;
+  warn(
+    `by restore ${restore_id}, which finished last; --restore-id chooses another: ` +
+      `${named}${more > 0 ? ` and ${more} more` : ""}`,
+  );
+}

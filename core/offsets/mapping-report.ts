@@ -5,14 +5,10 @@
 import type { Catalog } from "#core/catalog/catalog.ts";
 import type { LineageState, Manifest } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
+import { findNewestRestore, findRestore } from "#core/offsets/choose-restore.ts";
 import type { PlannedOffset } from "#core/offsets/contract.ts";
 import type { GroupPosition } from "#core/offsets/positions.ts";
-import {
-  type FoundRestore,
-  findRestore,
-  newestRestore,
-  sourceKey,
-} from "#core/offsets/restored-partitions.ts";
+import { type FoundRestore, sourceKey } from "#core/offsets/restored-partitions.ts";
 import { translatePositions } from "#core/offsets/strategies/offset-map.ts";
 import type { Translated } from "#core/offsets/strategies/strategy.ts";
 import { byPlace, partitionName, partitionNamed } from "#core/offsets/topic-partition.ts";
@@ -40,9 +36,11 @@ export interface OffsetMapping {
   /** The newest run, and when it read the groups: Unix milliseconds. */
   readonly run_id: string;
   readonly read_at: bigint;
-  /** The newest finished restore unless one was named; null without one. */
+  /** The restore that finished last unless one was named; null without one. */
   readonly restore_id: string | null;
   readonly target_cluster_id: string | null;
+  /** Where none was named: ids of those that could have been meant, too, unfinished ones last. */
+  readonly other_restores: readonly string[];
   /** By group, then by `topic-partition` of the source. */
   readonly consumer_groups: Readonly<
     Record<string, { readonly partitions: Readonly<Record<string, MappedPartition>> }>
@@ -69,10 +67,10 @@ export async function offsetMapping(
   }
   const { cluster } = await deps.catalog.readRunDocument(backup_id, run.run);
   const document = await deps.catalog.readClusterDocument(backup_id, cluster);
-  const restore =
+  const { restore, others } =
     restore_id === undefined
-      ? await newestRestore(deps, backup_id)
-      : await findRestore(deps, backup_id, restore_id);
+      ? await findNewestRestore(deps, backup_id)
+      : { restore: await findRestore(deps, backup_id, restore_id), others: [] };
 
   const topicIds = new Map(document.topics.map(({ name, topic_id }) => [name, topic_id]));
   const from = `run ${run.run_id}`;
@@ -94,6 +92,7 @@ export async function offsetMapping(
     read_at: document.read_at,
     restore_id: restore?.report.restore_id ?? null,
     target_cluster_id: restore?.report.target_cluster_id ?? null,
+    other_restores: others,
     consumer_groups: Object.fromEntries(
       groups.map(([group, positions]) => {
         const partitions = positions

@@ -5,6 +5,7 @@
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { formatVersion } from "#core/catalog/manifest.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
+import { findOnlyRestore, findRestore, restoredTopicsText } from "#core/offsets/choose-restore.ts";
 import type {
   GroupSelection,
   OffsetPlan,
@@ -16,8 +17,6 @@ import { clampToLog, type LogBounds, logBounds } from "#core/offsets/log-bounds.
 import { type KnownGroupPositions, readPositions } from "#core/offsets/positions.ts";
 import {
   type FoundRestore,
-  findRestore,
-  newestRestore,
   type RestoredPartition,
   sourceKey,
 } from "#core/offsets/restored-partitions.ts";
@@ -49,7 +48,7 @@ export interface OffsetPlanRequest {
   readonly strategy: OffsetStrategy;
   /** `at-window-end` with a window's end, else `latest`, unless said. */
   readonly offset_source?: OffsetSource;
-  /** The newest that matches the target unless said. */
+  /** An id, or `newest`; the only one that fits the target unless said (`choose-restore.ts`). */
   readonly restore_id?: string;
   /** Those that `readPositions` answered before, instead of reading any now. */
   readonly known?: KnownGroupPositions;
@@ -79,6 +78,7 @@ export async function planOffsets(
   const { storage, catalog, cluster, clock } = deps;
   const { backup_id, groups, strategy, offset_source } = request;
   const { restore, partitions } = await findTargets(deps, request);
+  if (restore !== undefined) tellChoice(deps.logger, restore, request.restore_id);
   const window_end = restore?.report.window.end;
   const target_cluster_id = restore?.report.target_cluster_id ?? cluster?.clusterId;
   const source = deps.source ?? cluster;
@@ -124,13 +124,21 @@ async function findTargets(
   const { catalog, cluster } = deps;
   const isMapless = mapless.includes(strategy) && restore_id === undefined;
   if (isMapless && cluster !== undefined) {
-    const restore = await newestRestore(deps, backup_id);
+    const restore = await findOnlyRestore(deps, backup_id);
     if (restore !== undefined) return { restore, partitions: restore.partitions };
     const partitions = await sameNamedPartitions({ catalog, cluster }, backup_id);
     if (partitions.length > 0) return { partitions };
   }
   const restore = await findRestore(deps, backup_id, restore_id);
   return { restore, partitions: restore.partitions };
+}
+
+/** Who did not name the restore learns which one it is before anything is committed. */
+function tellChoice(logger: Logger, { report }: FoundRestore, asked: string | undefined): void {
+  const { restore_id, topics } = report;
+  if (asked === restore_id) return;
+  const which = asked === undefined ? "the only one that fits" : asked;
+  logger.info(`by restore ${restore_id} (${which}): ${restoredTopicsText(topics)}`);
 }
 
 /** Those that are gone, too. */

@@ -2,12 +2,10 @@
  * What a finished restore left of each partition: where its records are in the target, and the
  * offset map that leads there.
  */
-import pLimit from "p-limit";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { corrupt, parseState, readReferenced } from "#core/catalog/documents.ts";
 import type { Gap, LineageState, Manifest } from "#core/catalog/manifest.ts";
 import { BackupError } from "#core/errors.ts";
-import type { Cluster } from "#core/kafka/cluster.ts";
 import { partitionName } from "#core/offsets/topic-partition.ts";
 import {
   type PartitionResult,
@@ -15,12 +13,10 @@ import {
   restoreCheckpoint,
   type TimeWindow,
 } from "#core/restore/documents.ts";
-import { knownRestore } from "#core/restore/identity.ts";
 import { decodeOffsetRuns, mergeOffsetRuns, type OffsetRun } from "#core/restore/offset-map.ts";
 import type { RestoreReport, TopicReport } from "#core/restore/report.ts";
-import { restoresOf } from "#core/restore/restore-record.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { checkBackupId, inBackup, restorePartitionFolder } from "#core/storage/keys.ts";
+import { inBackup, restorePartitionFolder } from "#core/storage/keys.ts";
 
 export interface RestoredPartition {
   readonly source_topic: string;
@@ -60,16 +56,6 @@ export interface FoundRestore {
   readonly gone: readonly string[];
 }
 
-interface FindDeps {
-  readonly storage: StorageBackend;
-  readonly catalog: Catalog;
-  /** The target; without it every restore's topics are taken to be there still. */
-  readonly cluster?: Pick<Cluster, "clusterId" | "describeTopics">;
-}
-
-/** Reports read at a time. */
-const concurrentReads = 16;
-
 /** `topic-partition` of the source, as snapshots write it. */
 export function sourceKey(
   at: Pick<RestoredPartition, "source_topic" | "source_partition">,
@@ -78,103 +64,16 @@ export function sourceKey(
 }
 
 /**
- * The restore `restoreId`, or the newest finished one into the cluster of which at least one topic
- * is still there. Throws BackupNotFoundError where there is none, InvalidRequestError for one
- * into another cluster, TopicChangedError where all topics of the named one are gone.
+ * What the report tells, of all topics but those that are `gone`. Throws CorruptManifestError where
+ * the manifest is another one by now.
  */
-export async function findRestore(
-  deps: FindDeps,
-  backupId: string,
-  restoreId?: string,
-): Promise<FoundRestore> {
-  if (restoreId !== undefined) return namedRestore(deps, backupId, restoreId);
-  const newest = await newestRestore(deps, backupId);
-  if (newest === undefined) throw noRestore(deps, backupId);
-  return newest;
-}
-
-/** The same without a name; undefined where there is none. */
-export async function newestRestore(
-  deps: FindDeps,
-  backupId: string,
-): Promise<FoundRestore | undefined> {
-  const records = await restoresOf(deps.storage, checkBackupId(backupId));
-  const limit = pLimit(concurrentReads);
-  const reports = await Promise.all(records.map((record) => limit(() => record.report())));
-  const finished = reports
-    .filter((report) => report !== undefined)
-    .filter((report) => !isElsewhere(deps, report))
-    .sort((a, b) => Number(b.finished_at - a.finished_at));
-  for (const report of finished) {
-    const gone = await goneTopics(deps, report);
-    if (gone.length < report.topics.length) return foundRestore(deps, report, gone);
-  }
-  return undefined;
-}
-
-async function namedRestore(
-  deps: FindDeps,
-  backupId: string,
-  restoreId: string,
-): Promise<FoundRestore> {
-  const { record } = await knownRestore(deps.storage, backupId, restoreId);
-  const report = await record.report();
-  if (report === undefined) {
-    throw new BackupError(
-      "InvalidRequestError",
-      `restore ${restoreId} of backup "${backupId}" is not finished: it has no whole offset map`,
-      { hint: "Repeat the command that began it; it continues where it was stopped." },
-    );
-  }
-  if (isElsewhere(deps, report)) {
-    throw new BackupError(
-      "InvalidRequestError",
-      `restore ${restoreId} went into cluster ${report.target_cluster_id}, not into ` +
-        `${deps.cluster?.clusterId}`,
-      { hint: "Name the bootstrap servers of the cluster that was restored into." },
-    );
-  }
-  const gone = await goneTopics(deps, report);
-  if (gone.length > 0 && gone.length === report.topics.length) {
-    throw new BackupError(
-      "TopicChangedError",
-      `restore ${restoreId}: topics ${gone.join(", ")} were deleted or created anew since`,
-    );
-  }
-  return foundRestore(deps, report, gone);
-}
-
-function noRestore({ cluster }: FindDeps, backupId: string): BackupError {
-  const where =
-    cluster === undefined ? "" : ` into cluster ${cluster.clusterId} whose topics are still there`;
-  return new BackupError(
-    "BackupNotFoundError",
-    `backup "${backupId}" has no finished restore${where}`,
-    { hint: "Restore first: offsets are translated by the map that a restore leaves." },
-  );
-}
-
-function isElsewhere({ cluster }: FindDeps, { target_cluster_id }: RestoreReport): boolean {
-  return cluster !== undefined && cluster.clusterId !== target_cluster_id;
-}
-
-async function goneTopics({ cluster }: FindDeps, { topics }: RestoreReport): Promise<string[]> {
-  if (cluster === undefined) return [];
-  const names = topics.map(({ target_topic }) => target_topic);
-  const found = await cluster.describeTopics(names);
-  const ids = new Map(found.map(({ name, topicId }) => [name, topicId]));
-  return topics
-    .filter(({ target_topic, target_topic_id }) => ids.get(target_topic) !== target_topic_id)
-    .map(({ target_topic }) => target_topic);
-}
-
-async function foundRestore(
-  deps: FindDeps,
+export async function foundRestore(
+  { storage, catalog }: { readonly storage: StorageBackend; readonly catalog: Catalog },
   report: RestoreReport,
   gone: readonly string[],
 ): Promise<FoundRestore> {
   const { backup_id, restore_id, manifest: pinned } = report;
-  const { manifest, sha256 } = await deps.catalog.readManifest(backup_id, pinned.generation);
+  const { manifest, sha256 } = await catalog.readManifest(backup_id, pinned.generation);
   if (sha256 !== pinned.sha256) {
     throw new BackupError(
       "CorruptManifestError",
@@ -186,7 +85,7 @@ async function foundRestore(
     .filter(({ target_topic }) => !gone.includes(target_topic))
     .flatMap((topic) =>
       topic.partitions.map((result) =>
-        restoredPartition(deps.storage, report, topic, result, lineageOf(manifest, result)),
+        restoredPartition(storage, report, topic, result, lineageOf(manifest, result)),
       ),
     );
   return { report, partitions, gone };

@@ -26,7 +26,12 @@ import {
   plannedAt,
   topicId,
 } from "#test/support/catalog-documents.ts";
-import { intentOf, reportOf, targetClusterId } from "#test/support/restore-requests.ts";
+import {
+  intentOf,
+  reportOf,
+  targetClusterId,
+  topicPlanOf,
+} from "#test/support/restore-requests.ts";
 
 export const hourMs = 3_600_000n;
 export const noDeadline: Deadline = deadlineAt(systemClock, Number.POSITIVE_INFINITY);
@@ -161,8 +166,9 @@ export interface KnownRestore {
     readonly map: readonly (readonly OffsetRun[])[];
   }[];
   readonly finishedAt?: bigint;
-  /** Leaves it without a report. */
+  /** Leaves it without a report: with the topic made ready, or before that. */
   readonly isUnfinished?: boolean;
+  readonly isNotReady?: boolean;
 }
 
 /** Stores what a restore of `orders` leaves behind; the newest has the greatest id. */
@@ -179,15 +185,18 @@ export async function storeRestore(
   }
   const intent = intentOf({
     ...{ backup_id: backupId, restore_id: restoreId, manifest },
-    ...{ window: restore.window ?? {}, topics: [] },
+    ...{ window: restore.window ?? {}, topics: [topicPlanOf({ target_topic: targetTopic })] },
     target_cluster_id: restore.targetClusterId ?? targetClusterId,
   });
   const record = new RestoreRecord(deps.storage, backupId, restoreId);
   await record.writeIntent(intent);
+  if (restore.isNotReady) return { restoreId, results };
+  const { targetTopicId: topic_id = "id-of-the-target-topic" } = restore;
+  await record.writeTarget({ topic: targetTopic, topic_id, created: true, settings_before: {} });
   if (restore.isUnfinished) return { restoreId, results };
   const topic = {
     ...{ source_topic: "orders", target_topic: targetTopic, created: true, record_count: 0n },
-    target_topic_id: restore.targetTopicId ?? "id-of-the-target-topic",
+    target_topic_id: topic_id,
     sent: { bytes: 0, raw: 0, encoded: 0 },
     partitions: results,
   };

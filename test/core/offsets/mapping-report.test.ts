@@ -43,6 +43,8 @@ test("after a restore it says where each group goes, by the newest or a named on
   const partitions = partitionOf(1);
   await storeRestore(backup, { restoreId: "a", targetTopic: "one", partitions, finishedAt: 2n });
   await storeRestore(backup, { restoreId: "b", targetTopic: "two", partitions, finishedAt: 1n });
+  expect(await mappingOf(backup)).toMatchObject({ restore_id: "a", other_restores: ["b"] });
+  expect(await mappingOf(backup, "b")).toMatchObject({ restore_id: "b", other_restores: [] });
   const hole = { target_partition: 0, target_offset: 10n, reason: "next-restored" };
   expect((await mappingOf(backup)).partitions).toMatchObject({
     "orders-0": { target_topic: "one", ...hole },

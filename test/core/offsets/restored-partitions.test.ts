@@ -1,96 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { findRestore } from "#core/offsets/restored-partitions.ts";
+import { findRestore } from "#core/offsets/choose-restore.ts";
 import { byOffsetMap } from "#core/offsets/strategies/offset-map.ts";
 import { inBackup, restorePartitionFolder } from "#core/storage/keys.ts";
-import { backupId, topicId } from "#test/support/catalog-documents.ts";
+import { backupId } from "#test/support/catalog-documents.ts";
 import { collect } from "#test/support/collect.ts";
-import {
-  type KnownBackup,
-  type KnownRestore,
-  knownBackup,
-  noDeadline,
-  run,
-  storeRestore,
-} from "#test/support/known-groups.ts";
-import { targetClusterId } from "#test/support/restore-requests.ts";
-
-const oneRecord: KnownRestore["partitions"] = [{ map: [[run(0, 0, 1)]] }];
-
-/** A target whose topics have these ids. */
-function clusterWith(ids: Readonly<Record<string, string>>, clusterId = targetClusterId) {
-  const rest = { internal: false, authorizedOperations: undefined, partitions: [] };
-  return {
-    clusterId,
-    describeTopics: async (names: readonly string[] = Object.keys(ids)) =>
-      names.flatMap((name) => {
-        const topicId = ids[name];
-        return topicId === undefined ? [] : [{ name, topicId, ...rest }];
-      }),
-  };
-}
-
-/** Ids begin with the second of the start: what comes after says nothing. */
-const older = "20260101T000000Z-b";
-const newer = "20260101T000000Z-a";
-
-async function twoRestores(): Promise<KnownBackup> {
-  const backup = await knownBackup([{ groups: {} }]);
-  const common = { targetTopic: "restored", partitions: oneRecord };
-  await storeRestore(backup, { ...common, restoreId: older, targetTopicId: "old", finishedAt: 1n });
-  await storeRestore(backup, { ...common, restoreId: newer, targetTopicId: "new", finishedAt: 2n });
-  return backup;
-}
-
-describe("which restore is meant", () => {
-  test("the newest finished one whose topics are still there", async () => {
-    const backup = await twoRestores();
-    const idWith = async (topicId: string) => {
-      const cluster = clusterWith({ restored: topicId });
-      return (await findRestore({ ...backup, cluster }, backupId)).report.restore_id;
-    };
-    expect(await idWith("new")).toBe(newer);
-    expect(await idWith("old")).toBe(older);
-    await expect(idWith("another")).rejects.toMatchObject({
-      name: "BackupNotFoundError",
-      message: expect.stringContaining("no finished restore into cluster"),
-    });
-  });
-
-  test("without a cluster the newest finished one", async () => {
-    const backup = await twoRestores();
-    const unfinished = { restoreId: "20260101T000000Z-c", isUnfinished: true };
-    await storeRestore(backup, { ...unfinished, partitions: oneRecord });
-    expect((await findRestore(backup, backupId)).report.restore_id).toBe(newer);
-  });
-
-  test("one into another cluster does not count, and is refused by name", async () => {
-    const backup = await twoRestores();
-    const deps = { ...backup, cluster: clusterWith({ restored: "new" }, "another-cluster") };
-    await expect(findRestore(deps, backupId)).rejects.toMatchObject({
-      name: "BackupNotFoundError",
-    });
-    await expect(findRestore(deps, backupId, newer)).rejects.toMatchObject({
-      name: "InvalidRequestError",
-      message: expect.stringContaining(targetClusterId),
-    });
-  });
-
-  test("a named one must be finished, exist, and have its topics", async () => {
-    const backup = await twoRestores();
-    await storeRestore(backup, { restoreId: "open", isUnfinished: true, partitions: oneRecord });
-    const cluster = clusterWith({ restored: "new" });
-    const find = (id: string) => findRestore({ ...backup, cluster }, backupId, id);
-    await expect(find("open")).rejects.toMatchObject({
-      name: "InvalidRequestError",
-      message: expect.stringContaining("not finished"),
-    });
-    await expect(find("none")).rejects.toMatchObject({ name: "BackupNotFoundError" });
-    await expect(find(older)).rejects.toMatchObject({ name: "TopicChangedError" });
-    expect((await find(newer)).partitions).toMatchObject([
-      { source_topic_id: topicId, target_topic_id: "new", target_topic: "restored" },
-    ]);
-  });
-});
+import { knownBackup, noDeadline, run, storeRestore } from "#test/support/known-groups.ts";
 
 describe("R3: a map that is damaged or not whole is refused", () => {
   const folder = inBackup(

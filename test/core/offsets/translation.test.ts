@@ -1,8 +1,8 @@
 /** Translation through stored maps, against a model that looks at every record by itself. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { findRestore } from "#core/offsets/choose-restore.ts";
 import type { GroupPosition } from "#core/offsets/positions.ts";
-import { findRestore } from "#core/offsets/restored-partitions.ts";
 import { byOffsetMap } from "#core/offsets/strategies/offset-map.ts";
 import { OffsetMapBuilder, type OffsetRun } from "#core/restore/offset-map.ts";
 import { backupId } from "#test/support/catalog-documents.ts";

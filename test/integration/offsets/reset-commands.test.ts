@@ -122,9 +122,14 @@ describe("after a restore", () => {
 
   test("a plan is made from the backup alone, and against what is there", async () => {
     const offline = await cli(plan, ...named(plain));
-    expect(offline).toMatchObject({ exitCode: exitCodes.done, stderr: "" });
+    expect(offline.exitCode).toBe(exitCodes.done);
+    expect(offline.stderr).toMatch(
+      new RegExp(
+        `^\\S+ info {2}by restore \\S+ \\(the only one that fits\\): ${source} into ${target}\\n$`,
+      ),
+    );
     const row = (now: string) =>
-      new RegExp(`${plain} +${target} +1 +${source}-0 +12 +${now} +12 +18 +the record it would`);
+      new RegExp(`${plain} +${target} +1 +${source}-0 +12 +${now} +12 +18 +exact$`, "m");
     expect(offline.stdout).toMatch(row("\\?"));
     expect((await cli(plan, ...named(plain), ...onCluster)).stdout).toMatch(row("none"));
     await commit(plain, [4n, 5n], target);
@@ -223,7 +228,7 @@ describe("after a restore", () => {
     await commit(group, [3n, 4n]);
     const options = ["--offset-source", "current", "--strategy", "timestamp-based"];
     const { stdout } = await cli(plan, ...named(group), ...onCluster, ...options);
-    expect(stdout.match(/by the record's timestamp: \d{4}-\d\d-\d\dT[\d:.]+Z$/gm)).toHaveLength(2);
+    expect(stdout.match(/ timestamp: \d{4}-\d\d-\d\dT[\d:.]+Z$/gm)).toHaveLength(2);
     expect(stdout.match(/records may be read twice/g)).toHaveLength(1);
   });
 
@@ -306,6 +311,44 @@ test("a group of a topic whose restored one is gone is told to restore it again,
   expect(io.out()).toContain(`1 group not reset in what was restored of ${second}: `);
   expect(io.out()).toContain("Restore that again (restore --new)");
   expect(await standing(group, kept)).toEqual(["0 4 [m]"]);
+});
+
+test("of two restores that fit none is taken by itself, whatever the command, and both are named", async () => {
+  const topic = await createTopic(cluster);
+  await appendNumbered(cluster, { topic, from: 0, count: 10 });
+  const group = randomName("torn");
+  await commit(group, [4n], topic);
+  const own = { storage: await openFilesystem(folder), backupId: randomName("backup") };
+  const other = testEngine(cluster, own);
+  await other.backup([topic]);
+  const [copy, wanted] = [randomName("copy"), randomName("wanted")];
+  for (const into of [copy, wanted]) await other.restore({ [topic]: into });
+  const asked = async (command: readonly string[], ...more: string[]) => {
+    const io = fakeIo();
+    const which = ["--path", folder, "--backup-id", own.backupId, "--groups", group];
+    const exitCode = await run([...command, ...which, ...onCluster, ...more], io);
+    return { exitCode, out: io.out(), err: io.err() };
+  };
+  for (const command of [execute, plan, ["offset-reset", "script"]]) {
+    const refused = await asked(command);
+    expect(refused).toMatchObject({ exitCode: exitCodes.usage, out: "" });
+    expect(refused.err).toContain(`: ${topic} into ${copy}, cluster `);
+    expect(refused.err).toContain(`: ${topic} into ${wanted}, cluster `);
+  }
+  expect(await asked(plan, "--strategy", "timestamp-based")).toMatchObject({
+    exitCode: exitCodes.usage,
+  });
+  expect(await standing(group, copy)).toEqual([]);
+  expect(await standing(group, wanted)).toEqual([]);
+  const done = await asked(execute, "--restore-id", "newest");
+  expect(done.exitCode).toBe(exitCodes.done);
+  expect(done.err).toContain(`(newest): ${topic} into ${wanted}`);
+  expect(await standing(group, wanted)).toEqual(["0 4 [m]"]);
+  expect(await standing(group, copy)).toEqual([]);
+  const io = fakeIo();
+  await run(["show-offset-mapping", "--path", folder, "--backup-id", own.backupId], io);
+  expect(io.out()).toContain(`${wanted}-0`);
+  expect(io.err()).toMatch(/ warn {2}by restore \S+, which finished last; --restore-id chooses/);
 });
 
 test("a plan on the cluster names the members for which execute would be refused, and exits 14", async () => {
