@@ -2,7 +2,15 @@
 import { failedPartitionsText } from "#cli/failed-partitions.ts";
 import type { Io } from "#cli/io.ts";
 import { printable, tableText } from "#cli/output.ts";
-import { bytesText, countText, durationText, numbered, rateText, timeText } from "#cli/text.ts";
+import {
+  bytesText,
+  countText,
+  durationText,
+  numbered,
+  rateText,
+  throttledText,
+  timeText,
+} from "#cli/text.ts";
 import type { AbandonResult } from "#core/restore/abandon.ts";
 import type { TimeWindow } from "#core/restore/documents.ts";
 import type { DryRun, DryRunTopic } from "#core/restore/dry-run.ts";
@@ -133,7 +141,7 @@ function phasesText(report: RestoreReport): string {
   const resumed = report.resumed
     ? " It continued an earlier attempt; times are the last one's."
     : "";
-  return `Took ${durations.join(", ")}${rate}.${resumed}`;
+  return `Took ${durations.join(", ")}${rate}.${resumed}${throttledText(report.throttled_ms)}`;
 }
 
 function keptText({ kept_settings }: RestoreReport): string {

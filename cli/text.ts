@@ -58,3 +58,9 @@ export function ratioText(original: number, stored: number): string {
 export function numbered(count: number, noun: string): string {
   return `${countText(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
+
+/** A sentence that begins with a space; empty where brokers did not throttle (KIP-219). */
+export function throttledText(throttledMs: number | undefined): string {
+  if (throttledMs === undefined || throttledMs === 0) return "";
+  return ` Brokers held it back for ${durationText(throttledMs)} by a quota of the cluster.`;
+}

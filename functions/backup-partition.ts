@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { backupRun, workItemRequest } from "#core/backup/steps/contract.ts";
 import { backupWorkItem } from "#core/backup/steps/work-item.ts";
-import { step } from "#functions/runtime.ts";
+import { step, throttleMetric } from "#functions/runtime.ts";
 
 const input = workItemRequest.extend({
   run: backupRun.extend({ turn_ms: z.int().min(1).default(Number.MAX_SAFE_INTEGER) }),
@@ -10,10 +10,12 @@ const input = workItemRequest.extend({
 
 export const handler = step(input, async (step, { run, item }) => {
   const deps = await step.backupDeps();
+  const throttledBeforeMs = deps.cluster.throttledMs();
   const outcome = await backupWorkItem(deps, { run, item }, run.turn_ms, step.deadline);
   step.measure(run.backup_id, {
     RecordsArchived: [outcome.records, "Count"],
     BytesArchived: [outcome.bytes, "Bytes"],
+    ...throttleMetric(deps.cluster, throttledBeforeMs),
   });
   return outcome;
 });

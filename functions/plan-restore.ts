@@ -30,7 +30,8 @@ export const handler = step(restoreInput, async (step, input) => {
     return { status: "answered", answer: await dryRunInShort(deps, request, start_new) };
   }
   const settings = restoreSettingsOf(config);
-  const options = { start_new, settings, ...(held !== undefined && { lent: held.lease }) };
+  const { workers } = step;
+  const options = { start_new, settings, workers, ...(held !== undefined && { lent: held.lease }) };
   const begun = await beginDistributedRestore(deps, request, options, step.deadline);
   if (begun.status === "already_done") return { status: "answered", answer: begun.result };
   return { status: "begun", run: { ...begun.run, turn_ms } };

@@ -17,6 +17,7 @@ import type { BackupDeps } from "#core/backup/contract.ts";
 import type { CatalogDeps } from "#core/backup/steps/contract.ts";
 import type { DeployedConfig, DeployedRestoreConfig } from "#core/config/deployment.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
+import type { Cluster } from "#core/kafka/cluster.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { type Deadline, deadlineAt, type Logger } from "#core/runtime.ts";
 import { randomId, systemClock } from "#core/system.ts";
@@ -82,6 +83,15 @@ export interface Step {
 }
 
 export type Measured = readonly [value: number, unit: MetricUnit];
+
+/** How long brokers held a worker's turn back by a quota; nothing where they did not. */
+export function throttleMetric(
+  cluster: Pick<Cluster, "throttledMs">,
+  beforeMs: number,
+): Readonly<Record<string, Measured>> {
+  const ms = cluster.throttledMs() - beforeMs;
+  return ms > 0 ? { ThrottledTime: [ms, "Milliseconds"] } : {};
+}
 
 /**
  * A function's handler: checks the event against `input` and does `work`. Throws

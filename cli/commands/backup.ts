@@ -11,6 +11,7 @@ import {
   numbered,
   rateText,
   ratioText,
+  throttledText,
   timeText,
 } from "#cli/text.ts";
 import type { BackupResult } from "#core/backup/contract.ts";
@@ -70,6 +71,8 @@ async function backupText(io: Io, result: BackupResult): Promise<string> {
       `${numbered(result.topics, "topic")} and ${numbered(result.partitions, "partition")} ` +
       `in ${durationText(result.duration_ms)}.`,
   ];
+  const throttled = throttledText(result.throttled_ms).trim();
+  if (throttled !== "") lines.push(throttled);
   if (result.resumed) lines.push("It continued a run that had been interrupted.");
   if (result.record_count > 0) {
     lines.push(

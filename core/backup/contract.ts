@@ -1,5 +1,6 @@
 /** What the steps of a backup are handed and what they answer; the order of steps is in `run.ts`. */
 import { z } from "zod";
+import type { ByteRate } from "#core/byte-rate.ts";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { clusterDocument, clusterTopic, formatVersion, type Gap } from "#core/catalog/manifest.ts";
 import { int64 } from "#core/json.ts";
@@ -17,6 +18,8 @@ export interface BackupDeps {
   readonly logger: Logger;
   readonly newId: NewId;
   readonly onProgress?: OnProgress;
+  /** Of what is read from Kafka, all partitions of this process together; undefined: no limit. */
+  readonly byteRate?: ByteRate | undefined;
 }
 
 /** How segments are written. */
@@ -36,6 +39,8 @@ export const backupRequest = z.object({
   topics: z.object({ include: z.array(z.string()).min(1), exclude: z.array(z.string()) }),
   segments: segmentSettings,
   max_concurrent_partitions: z.int().min(1),
+  /** Of record batches as they come from Kafka, in the whole run; no limit unless said. */
+  max_bytes_per_second: z.int().min(1).optional(),
   /**
    * The default of restores out of this backup, as of this run's manifest: whether records get
    * headers with their source offset and timestamp. A backup's own bytes do not depend on it.
@@ -163,4 +168,6 @@ export interface BackupResult {
   readonly unread_transactions: readonly FailedPartition[];
   readonly resumed: boolean;
   readonly duration_ms: number;
+  /** For so long brokers held the run back by a quota, the sum over the brokers. */
+  readonly throttled_ms: number;
 }

@@ -16,6 +16,7 @@ import { BackupError, isBackupError } from "#core/errors.ts";
 import { AbortedTransactionFilter } from "#core/kafka/aborted-transactions.ts";
 import { checkBatch } from "#core/kafka/batch-check.ts";
 import type { FetchedPartition } from "#core/kafka/cluster.ts";
+import { type PacedFetch, pacedFetch } from "#core/kafka/paced-fetch.ts";
 import {
   batchHeaderBytes,
   batchSizeAt,
@@ -74,8 +75,8 @@ const readErrors = [
 ] as const;
 
 type FetchAnswer =
-  | { readonly kind: "batches"; readonly fetched: FetchedPartition }
-  | { readonly kind: "out of range" | "fenced" };
+  | ({ readonly kind: "batches" } & PacedFetch)
+  | { readonly kind: "out of range" | "fenced" | "deadline" };
 
 class PartitionReader {
   readonly #deps: BackupDeps;
@@ -101,8 +102,10 @@ class PartitionReader {
     let pending = this.#fetchNext(deadline);
     while (pending !== undefined) {
       const answer = await pending;
+      if (answer.kind === "deadline") return;
       if (answer.kind === "batches") {
-        const { fetched } = answer;
+        const { fetched, heldMs } = answer;
+        this.#progressAtMs += heldMs;
         const end = this.#endOfWholeBatches(fetched);
         await this.#watchProgress(fetched, end > 0);
         pending = this.#fetchNext(deadline);
@@ -121,7 +124,7 @@ class PartitionReader {
   #fetchNext(deadline: Deadline): Promise<FetchAnswer> | undefined {
     const { topic, partition, end_offset } = this.#request.work;
     if (this.#fetchOffset >= end_offset || deadline.passed()) return undefined;
-    const fetching = this.#deps.cluster.fetch({
+    const request = {
       topic,
       partition,
       fetchOffset: this.#fetchOffset,
@@ -130,9 +133,9 @@ class PartitionReader {
       minBytes: 1,
       maxWaitMs: this.#emptySinceMs === undefined ? fetchWaitMs : emptyMs,
       isolation: "read_committed",
-    });
-    return fetching.then(
-      (fetched) => ({ kind: "batches", fetched }),
+    } as const;
+    return pacedFetch(this.#deps, request, deadline).then(
+      (paced) => (paced === undefined ? { kind: "deadline" } : { kind: "batches", ...paced }),
       (error: unknown) => {
         if (isBackupError(error, "OffsetOutOfRangeError")) return { kind: "out of range" };
         if (isFenced(error)) return { kind: "fenced" };
@@ -195,7 +198,8 @@ class PartitionReader {
     const { end_offset, topic, partition } = this.#request.work;
     const isEmpty = fetched.records.length === 0 && fetched.lastStableOffset >= end_offset;
     if (isProgress || fetched.throttleTimeMs > 0) {
-      this.#progressAtMs = clock.monotonicMs();
+      // The next request leaves when the throttling is over.
+      this.#progressAtMs = clock.monotonicMs() + fetched.throttleTimeMs;
       this.#emptySinceMs = undefined;
     } else if (isEmpty && (await this.#isCompactedAway())) {
       this.#fetchOffset = end_offset;

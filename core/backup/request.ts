@@ -15,6 +15,9 @@ export function backupRequestOf({ backup_id, source, backup }: BackupConfig): Ba
       checkpoint_interval_ms: backup.checkpoint_interval_secs * 1000,
     },
     max_concurrent_partitions: backup.max_concurrent_partitions,
+    ...(backup.max_bytes_per_second !== undefined && {
+      max_bytes_per_second: backup.max_bytes_per_second,
+    }),
     include_offset_headers: backup.include_offset_headers,
   };
 }

@@ -15,6 +15,7 @@ import { backupPartition } from "#core/backup/partition.ts";
 import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
 import { oneForEach, placeOf, worksOf } from "#core/backup/ranges.ts";
 import { throwIfWorthless } from "#core/backup/worth.ts";
+import { byteRateOf } from "#core/byte-rate.ts";
 import { withLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
 import { failedPartition, type PartitionFailure } from "#core/partition-failure.ts";
@@ -32,6 +33,7 @@ export async function runBackup(
   deadline: Deadline,
 ): Promise<BackupResult> {
   const startedAtMs = deps.clock.monotonicMs();
+  const throttledBeforeMs = deps.cluster.throttledMs();
   checkBackupId(request.backup_id);
   const scope = { backupId: request.backup_id, purpose: "backup" };
   return withLease(deps, scope, deadline, async (lease, deadline) => {
@@ -44,8 +46,10 @@ export async function runBackup(
     await throwIfWorthless(deps, planned.plan, planned.failed.length, failed);
     await lease.renew();
     const committed = await finishBackup(deps, { plan: planned.plan, lease_token: lease.token });
-    const durationMs = deps.clock.monotonicMs() - startedAtMs;
-    return resultOf(planned, failed, committed, durationMs);
+    return resultOf(planned, failed, committed, {
+      duration_ms: Math.round(deps.clock.monotonicMs() - startedAtMs),
+      throttled_ms: Math.round(deps.cluster.throttledMs() - throttledBeforeMs),
+    });
   });
 }
 
@@ -63,11 +67,12 @@ async function backupPartitions(
   });
   const limit = pLimit(request.max_concurrent_partitions);
   const failed: PartitionFailure[] = [];
+  const paced = { ...deps, byteRate: byteRateOf(deps.clock, request.max_bytes_per_second) };
   const backup = async (work: PartitionWork) => {
     if (deadline.passed()) return;
     const { backup_id, run_id, state_id, segments } = plan;
     try {
-      await backupPartition(deps, { backup_id, run_id, state_id, segments, work }, deadline);
+      await backupPartition(paced, { backup_id, run_id, state_id, segments, work }, deadline);
       const { topic, partition } = work;
       deps.onProgress?.({ kind: "finished", topic, partition });
     } catch (cause) {
@@ -92,7 +97,7 @@ function resultOf(
   { plan, resumed, transactions }: PlannedBackup,
   failed: readonly PartitionFailure[],
   { stored, entry, gaps }: FinishedBackup,
-  durationMs: number,
+  times: Pick<BackupResult, "duration_ms" | "throttled_ms">,
 ): BackupResult {
   return {
     status: failed.length + gaps.length > 0 ? "done_with_gaps" : "done",
@@ -107,6 +112,6 @@ function resultOf(
     hanging_transactions: transactions.hanging,
     unread_transactions: transactions.unread.map(failedPartition),
     resumed,
-    duration_ms: Math.round(durationMs),
+    ...times,
   };
 }

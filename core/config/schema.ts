@@ -143,6 +143,9 @@ const target = z
   })
   .superRefine(checkConnection);
 
+/** From what a checkpoint's own requests take up to what no network has. */
+const byteRate = byteSize(2 ** 10, 2 ** 40);
+
 const backupSettings = z
   .strictObject({
     compression: z.enum(frameCodecNames).default("zstd").meta({
@@ -172,6 +175,11 @@ const backupSettings = z
     }),
     max_concurrent_partitions: z.int().min(1).max(256).default(4).meta({
       description: "Partitions that are read at the same time. Memory use grows with it.",
+    }),
+    max_bytes_per_second: byteRate.optional().meta({
+      description:
+        "At most so many bytes of record batches a second are read from Kafka, all partitions of the run together, counted as they cross the network. A number, or a string with KiB, MiB or GiB. No limit unless said. The workers of a state machine share it equally.",
+      example: "50MiB",
     }),
     include_offset_headers: z.boolean().default(false).meta({
       description:
@@ -268,6 +276,11 @@ const restoreSettings = z
     checkpoint_interval_secs: z.int().min(1).max(3600).default(5).meta({
       description:
         "At most this many seconds between durable checkpoints while data flows. After a crash so much of the target is looked at again.",
+    }),
+    max_bytes_per_second: byteRate.optional().meta({
+      description:
+        "At most so many bytes of record batches a second are sent to Kafka, and read back by the verification, all partitions of the run together, counted as they cross the network. A number, or a string with KiB, MiB or GiB. No limit unless said. The workers of a state machine share it equally.",
+      example: "50MiB",
     }),
     create_topics: z.boolean().default(true).meta({
       description:

@@ -73,6 +73,8 @@ export class BrokerConnection {
   readonly #raw: KafkajsConnection;
   readonly #clientId: string;
   readonly #versions: ReadonlyMap<number, VersionRange>;
+  /** All throttle times that were answered on this connection (KIP-219). */
+  #throttledMs = 0;
 
   constructor(
     raw: KafkajsConnection,
@@ -109,7 +111,9 @@ export class BrokerConnection {
 
   /**
    * Sends one request, synchronously, and resolves with its decoded answer. No answer within
-   * `timeoutMs` drops the connection with all that is in flight on it: their fate is unknown.
+   * `timeoutMs` drops the connection with all that is in flight on it: their fate is unknown. A
+   * broker that throttles leaves unread what is in flight behind its answer, for the time that it
+   * says; that time does not count.
    */
   async call<Request, Response extends { readonly throttleTimeMs: number }>(
     api: Api<Request, Response>,
@@ -117,18 +121,27 @@ export class BrokerConnection {
     timeoutMs: number,
   ): Promise<Response> {
     this.#checkVersion(api);
-    const timer = setTimeout(() => {
-      this.#raw.destroy(new Error(`no answer to ${api.name} within ${timeoutMs} ms`));
-    }, timeoutMs);
+    let timer: NodeJS.Timeout;
+    const waitFor = (ms: number) => {
+      const throttledMs = this.#throttledMs;
+      timer = setTimeout(() => {
+        const sinceMs = this.#throttledMs - throttledMs;
+        if (sinceMs > 0) waitFor(sinceMs);
+        else this.#raw.destroy(new Error(`no answer to ${api.name} within ${timeoutMs} ms`));
+      }, ms);
+    };
+    waitFor(timeoutMs);
     try {
-      return await roundTrip(this.#raw, this.#clientId, api, request);
+      const response = await roundTrip(this.#raw, this.#clientId, api, request);
+      this.#throttledMs += response.throttleTimeMs;
+      return response;
     } catch (error) {
       if (!(error instanceof RangeError)) throw this.#lost(api.name, error);
       const damaged = new Error(`unreadable answer: ${error.message}`);
       this.#raw.destroy(damaged);
       throw this.#lost(api.name, damaged);
     } finally {
-      clearTimeout(timer);
+      clearTimeout(timer!);
     }
   }
 

@@ -30,6 +30,7 @@ export class BrokerConnections {
   readonly #connections = new Map<string, Promise<BrokerConnection>>();
   /** By broker: no request before this monotonic time (KIP-219). */
   readonly #throttledUntilMs = new Map<string, number>();
+  #throttledMs = 0;
   readonly #closing = new AbortController();
 
   constructor(deps: ConnectionsDeps) {
@@ -68,16 +69,13 @@ export class BrokerConnections {
     timeoutMs: number,
   ): Promise<Response> {
     const response = await connection.call(api, request, timeoutMs);
-    if (response.throttleTimeMs > 0) {
-      const { address } = connection;
-      this.#deps.logger.debug("the broker throttles this client", {
-        broker: address,
-        api: api.name,
-        throttle_ms: response.throttleTimeMs,
-      });
-      this.#throttledUntilMs.set(address, this.#deps.clock.monotonicMs() + response.throttleTimeMs);
-    }
+    if (response.throttleTimeMs > 0) this.#throttle(connection.address, response.throttleTimeMs);
     return response;
+  }
+
+  /** How long brokers have held requests back so far (KIP-219): the sum over the brokers. */
+  get throttledMs(): number {
+    return this.#throttledMs;
   }
 
   /** Destroys every socket: nothing that is queued leaves the process afterwards. Idempotent. */
@@ -106,6 +104,22 @@ export class BrokerConnections {
       if (this.#connections.get(key) === opening) this.#connections.delete(key);
     });
     return opening;
+  }
+
+  /** Answers on several connections throttle for one and the same time. */
+  #throttle(address: string, ms: number): void {
+    if (this.#throttledMs === 0) {
+      this.#deps.logger.warn(
+        `broker ${address} throttles this client by a quota of the cluster; ` +
+          "requests wait as long as brokers say",
+        { broker: address, throttle_ms: ms },
+      );
+    }
+    const nowMs = this.#deps.clock.monotonicMs();
+    const beforeMs = Math.max(nowMs, this.#throttledUntilMs.get(address) ?? 0);
+    const untilMs = Math.max(beforeMs, nowMs + ms);
+    this.#throttledUntilMs.set(address, untilMs);
+    this.#throttledMs += untilMs - beforeMs;
   }
 
   async #waitOutThrottle(address: string): Promise<void> {

@@ -120,6 +120,12 @@ export interface Cluster {
    */
   logSizes(topics: readonly string[]): Promise<(TopicPartition & { bytes: bigint })[] | undefined>;
 
+  /**
+   * Milliseconds for which brokers have held this client back so far (KIP-219), the sum over the
+   * brokers. All methods wait as they are told; the first time is logged.
+   */
+  throttledMs(): number;
+
   /** Drops every connection at once: nothing queued is sent after it resolves. Idempotent. */
   disconnect(): Promise<void>;
 }

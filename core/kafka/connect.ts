@@ -121,6 +121,7 @@ function clusterOver(session: Session, clusterId: string): Cluster {
     deleteOffsets: (group, partitions) => deleteOffsets(session, group, partitions),
     openTransactions: (at) => openTransactions(session, at),
     describeAcls: () => describeAcls(session),
+    throttledMs: () => session.connections.throttledMs,
     clusterOperations: () => clusterOperations(session),
     groupOperations: (groups) => groupOperations(session, groups),
     logSizes: (topics) => logSizes(session, topics),

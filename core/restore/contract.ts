@@ -1,5 +1,6 @@
 /** What the steps of a restore are handed and what they answer; the order of steps is in `run.ts`. */
 import { z } from "zod";
+import type { ByteRate } from "#core/byte-rate.ts";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { int64 } from "#core/json.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
@@ -16,6 +17,11 @@ export interface RestoreDeps {
   readonly logger: Logger;
   readonly newId: NewId;
   readonly onProgress?: OnProgress;
+  /**
+   * Of what is sent to Kafka and read back, all partitions of this process together; undefined:
+   * no limit.
+   */
+  readonly byteRate?: ByteRate | undefined;
 }
 
 /** One source partition into one target partition: the work of one worker. */

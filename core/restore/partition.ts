@@ -171,19 +171,36 @@ class PartitionRestore {
         if (lastOffsetOf(header) < this.#restored.nextOffset) continue;
         for (const output of outputs.push(batch, header)) {
           if (deadline.passed()) return "deadline";
-          if (!(await pass.send(output))) return "over";
+          const sent = await this.#send(pass, output, deadline);
+          if (sent !== "sent") return sent;
         }
         await this.#checkpointWhenDue();
       }
     }
     for (const output of outputs.flush()) {
-      if (!(await pass.send(output))) return "over";
+      const sent = await this.#send(pass, output, deadline);
+      if (sent !== "sent") return sent;
     }
     if (outputs.missingToSkip > 0n) {
       const expected = logEnd - outputs.missingToSkip;
       throw foreignWriter(this.#at, expected, logEnd);
     }
     return "sent";
+  }
+
+  /** Sends the batch when the byte rate has room for it. */
+  async #send(
+    pass: ProducePass,
+    output: OutputBatch,
+    deadline: Deadline,
+  ): Promise<"sent" | "deadline" | "over"> {
+    const { byteRate } = this.#deps;
+    if (byteRate !== undefined && !(await byteRate.take(output.batch.length, deadline))) {
+      return "deadline";
+    }
+    if (await pass.send(output)) return "sent";
+    byteRate?.give(output.batch.length);
+    return "over";
   }
 
   #outputs(recordsInTarget: bigint): OutputBatches {

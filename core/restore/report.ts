@@ -49,6 +49,8 @@ export const restoreReport = z.object({
   /** True where earlier attempts did a part; the phases' durations are of the last one. */
   resumed: z.boolean(),
   phases: z.array(phaseDuration),
+  /** For so long brokers held the last attempt back by a quota; absent where they did not. */
+  throttled_ms: z.int().min(1).optional(),
   partition_count: z.int().min(0),
   record_count: int64,
   sent: sentBatches,
@@ -70,7 +72,7 @@ export interface FinishedTopic {
 export function makeReport(
   intent: RestoreIntent,
   finished: ReadonlyMap<string, FinishedTopic>,
-  run: Pick<RestoreReport, "finished_at" | "resumed" | "phases">,
+  run: Pick<RestoreReport, "finished_at" | "resumed" | "phases" | "throttled_ms">,
 ): RestoreReport {
   const topics = intent.topics.flatMap((plan): TopicReport[] => {
     const topic = finished.get(plan.target_topic);

@@ -109,6 +109,8 @@ export interface RestoreSettings {
   readonly max_concurrent_partitions: number;
   /** At most this long between durable checkpoints of a partition. */
   readonly checkpoint_interval_ms: number;
+  /** Of record batches to and from the target, in the whole run; no limit unless said. */
+  readonly max_bytes_per_second?: number | undefined;
   /** Of the target, for the commands that a report shows. */
   readonly bootstrap_servers: readonly string[];
 }
@@ -117,6 +119,9 @@ export function restoreSettingsOf({ target, restore }: RestoreConfig): RestoreSe
   return {
     max_concurrent_partitions: restore.max_concurrent_partitions,
     checkpoint_interval_ms: restore.checkpoint_interval_secs * 1000,
+    ...(restore.max_bytes_per_second !== undefined && {
+      max_bytes_per_second: restore.max_bytes_per_second,
+    }),
     bootstrap_servers: target.bootstrap_servers,
   };
 }

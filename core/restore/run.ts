@@ -3,6 +3,7 @@
  * partitions, verification, settings, report. The state machine does the same steps in the same
  * order.
  */
+import { byteRateOf } from "#core/byte-rate.ts";
 import { withLease } from "#core/catalog/with-lease.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
 import {
@@ -91,6 +92,7 @@ class RestoreRun {
   readonly #record: RestoreRecord;
   readonly #phases: { phase: RestorePhase; duration_ms: number }[] = [];
   readonly #failed: PartitionFailure[] = [];
+  readonly #throttledBeforeMs: number;
 
   constructor(
     deps: RestoreDeps,
@@ -98,7 +100,8 @@ class RestoreRun {
     options: RestoreOptions,
     deadline: Deadline,
   ) {
-    this.#deps = deps;
+    this.#deps = { ...deps, byteRate: byteRateOf(deps.clock, options.max_bytes_per_second) };
+    this.#throttledBeforeMs = deps.cluster.throttledMs();
     this.#intent = intent;
     this.#options = options;
     this.#deadline = deadline;
@@ -110,10 +113,12 @@ class RestoreRun {
     const restored = await this.#phase("restore", () => this.#restore(requests));
     const verified = await this.#phase("verify", () => this.#verify(requests, restored));
     const finished = await this.#phase("put-back", () => this.#finish(verified));
+    const throttled_ms = Math.round(this.#deps.cluster.throttledMs() - this.#throttledBeforeMs);
     const report = makeReport(this.#intent, finished, {
       finished_at: BigInt(this.#deps.clock.nowMs()),
       resumed,
       phases: this.#phases,
+      ...(throttled_ms > 0 && { throttled_ms }),
     });
     if (this.#failed.length > 0) {
       return { status: "incomplete", report, failed: this.#failed.map(failedPartition) };

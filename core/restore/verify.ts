@@ -6,6 +6,7 @@
 import { BackupError } from "#core/errors.ts";
 import { checkBatch } from "#core/kafka/batch-check.ts";
 import type { TopicPartition } from "#core/kafka/cluster.ts";
+import { pacedFetch } from "#core/kafka/paced-fetch.ts";
 import {
   batchHeaderBytes,
   batchSizeAt,
@@ -24,7 +25,7 @@ import { type OutputBatch, OutputBatches, type SourceRun } from "#core/restore/o
 import { PartitionProgress } from "#core/restore/partition-progress.ts";
 import { openSource, type PartitionSource } from "#core/restore/partition-source.ts";
 import { validOffsets } from "#core/restore/source-range.ts";
-import type { Deadline } from "#core/runtime.ts";
+import { type Deadline, deadlineAt } from "#core/runtime.ts";
 
 /** As much as a frame of the backup that it is compared with. */
 const fetchBytesMax = 1024 * 1024;
@@ -77,7 +78,7 @@ class PartitionVerification {
   }
 
   async run(deadline: Deadline): Promise<VerifyPartitionOutcome> {
-    const target = this.#targetBatches();
+    const target = this.#targetBatches(deadline.signal);
     /** Rest of the target's current batch, where it is compared record by record. */
     let rest: RecordReader | undefined;
     for await (const output of this.#expectedBatches()) {
@@ -140,13 +141,13 @@ class PartitionVerification {
   }
 
   /** The target's batches from the first record not yet verified to the restored end. */
-  async *#targetBatches(): AsyncGenerator<FoundBatch, undefined, undefined> {
+  async *#targetBatches(signal: AbortSignal): AsyncGenerator<FoundBatch, undefined, undefined> {
     const { start_offset, end_offset } = this.#result;
-    const { clock, cluster } = this.#deps;
+    const { clock } = this.#deps;
     let offset = start_offset + this.#recordCount;
     let progressAtMs = clock.monotonicMs();
     while (offset < end_offset) {
-      const { records } = await cluster.fetch({
+      const request = {
         ...this.#at,
         fetchOffset: offset,
         currentLeaderEpoch: -1,
@@ -154,7 +155,14 @@ class PartitionVerification {
         minBytes: 1,
         maxWaitMs: fetchWaitMs,
         isolation: "read_uncommitted",
-      });
+      } as const;
+      // Between two batches the deadline ends the turn; within one only who aborts it does.
+      const paced = await pacedFetch(this.#deps, request, deadlineAt(clock, Infinity, signal));
+      if (paced === undefined) throw signal.reason;
+      const { records, throttleTimeMs } = paced.fetched;
+      progressAtMs += paced.heldMs;
+      // The next request leaves when the broker's throttling is over (KIP-219).
+      if (throttleTimeMs > 0) progressAtMs = clock.monotonicMs() + throttleTimeMs;
       for (let position = 0; offset < end_offset; ) {
         const size = batchSizeAt(records, position);
         if (size === undefined) break;

@@ -156,6 +156,7 @@ export class LogModel {
       committedOffsets: async () => ({ groups: [], failed: [], complete: true }),
       openTransactions: async () => [],
       describeAcls: async () => undefined,
+      throttledMs: () => 0,
       disconnect: async () => {},
       ...{ brokerIds: unused, createTopics: unused, validateNewTopic: unused },
       ...{ alterTopicSettings: unused, validateTopicSettings: unused, produce: unused },

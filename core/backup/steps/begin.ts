@@ -9,6 +9,7 @@ import {
   type PlannedDocument,
 } from "#core/backup/steps/contract.ts";
 import { packWorkItems } from "#core/backup/work-items.ts";
+import { shareOfWorker } from "#core/byte-rate.ts";
 import type { LeaseHolder } from "#core/catalog/catalog.ts";
 import { documentBytes } from "#core/catalog/documents.ts";
 import { keepingLease, leaseWaitMs } from "#core/catalog/with-lease.ts";
@@ -61,6 +62,7 @@ async function writeWork(
     unread_transactions: transactions.unread.map(failedPartition),
   };
   const key = workItemsKey(plan);
+  const { max_bytes_per_second: limit } = request;
   await storage.put(plannedKey(plan), documentBytes(document));
   await storage.put(key, Buffer.from(toJson(items)));
   return {
@@ -70,6 +72,9 @@ async function writeWork(
     lease,
     segments,
     max_concurrent_partitions: request.max_concurrent_partitions,
+    ...(limit !== undefined && {
+      max_bytes_per_second: shareOfWorker(limit, Math.min(workers, items.length)),
+    }),
     topics: plan.cluster.topics.length,
     partitions: plan.partitions.length,
     resumed,

@@ -31,6 +31,8 @@ export const backupRun = z.object({
   segments: segmentSettings,
   /** In one worker. */
   max_concurrent_partitions: z.int().min(1),
+  /** Of one worker; no limit where it is absent. */
+  max_bytes_per_second: z.int().min(1).optional(),
   topics: z.int(),
   partitions: z.int(),
   /** True where an interrupted run goes on. */

@@ -8,6 +8,7 @@ import {
   type WorkItemRequest,
 } from "#core/backup/steps/contract.ts";
 import { unreadWorks } from "#core/backup/steps/unread.ts";
+import { byteRateOf } from "#core/byte-rate.ts";
 import { keepingLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster, FetchedPartition, FetchRequest } from "#core/kafka/cluster.ts";
@@ -51,6 +52,7 @@ async function oneTurn(
   const turn = new Turn(deps.clock, turnMs, deadline);
   const watched: BackupDeps = {
     ...deps,
+    byteRate: byteRateOf(deps.clock, run.max_bytes_per_second),
     cluster: { ...deps.cluster, fetch: (request) => fetchIn(turn, deps.cluster, request) },
     onProgress(event) {
       if (event.kind === "advanced") {

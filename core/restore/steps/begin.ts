@@ -1,4 +1,5 @@
 /** The first step: takes the lease, and continues a restore or plans one and stores its intent. */
+import { shareOfWorker } from "#core/byte-rate.ts";
 import type { Lease, LeaseHolder } from "#core/catalog/catalog.ts";
 import { keepingLease, leaseWaitMs } from "#core/catalog/with-lease.ts";
 import { type Beginning, beginRestore } from "#core/restore/begin.ts";
@@ -12,7 +13,9 @@ import type { Deadline } from "#core/runtime.ts";
 export interface DistributedRestoreOptions {
   /** Another restore, where the same request was restored before. */
   readonly start_new: boolean;
-  readonly settings: Pick<RestoreSettings, "checkpoint_interval_ms" | "max_concurrent_partitions">;
+  readonly settings: Omit<RestoreSettings, "bootstrap_servers">;
+  /** That the restore's partitions are spread over, at most. */
+  readonly workers: number;
   /** Of the lease of `restoreScope`, where the caller holds it and goes on holding it afterwards. */
   readonly lent?: LeaseHolder;
 }
@@ -64,10 +67,12 @@ function takeLease(
 
 function runOf(
   { status, intent }: Exclude<Beginning, { status: "already_done" }>,
-  { settings, lent }: DistributedRestoreOptions,
+  { settings, lent, workers }: DistributedRestoreOptions,
   own: Pick<RestoreRun, "attempt" | "lease" | "begun_at">,
 ): RestoreRun {
   const { backup_id, restore_id, target_cluster_id, manifest, window, topics } = intent;
+  const partitions = topics.reduce((sum, { partitions }) => sum + partitions.length, 0);
+  const { max_bytes_per_second: limit } = settings;
   return {
     ...{ backup_id, restore_id, target_cluster_id, manifest, window },
     ...(intent.include_offset_headers && { include_offset_headers: true }),
@@ -75,8 +80,11 @@ function runOf(
     lease_is_lent: lent !== undefined,
     checkpoint_interval_ms: settings.checkpoint_interval_ms,
     max_concurrent_partitions: settings.max_concurrent_partitions,
+    ...(limit !== undefined && {
+      max_bytes_per_second: shareOfWorker(limit, Math.min(workers, partitions)),
+    }),
     topics: topics.length,
-    partitions: topics.reduce((sum, { partitions }) => sum + partitions.length, 0),
+    partitions,
     resumed: status === "continued",
   };
 }

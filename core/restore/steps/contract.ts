@@ -37,6 +37,8 @@ export const restoreRun = z.object({
   checkpoint_interval_ms: z.int().min(1),
   /** In one worker. */
   max_concurrent_partitions: z.int().min(1),
+  /** Of one worker; no limit where it is absent. */
+  max_bytes_per_second: z.int().min(1).optional(),
   topics: z.int(),
   partitions: z.int(),
   /** True where an unfinished restore goes on. */

@@ -1,4 +1,5 @@
 /** The worker's steps: one turn at the partitions of one work item. */
+import { byteRateOf } from "#core/byte-rate.ts";
 import { keepingLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
@@ -86,7 +87,7 @@ async function oneTurn(
       .map((work, place) => ({ work, place, ...targetOf(work) }))
       .filter(({ topic, partition }) => !hasFailed.has(`${topic}/${partition}`));
     const turn = new Turn(deps.clock, turnMs, deadline);
-    const { watched, moved } = watching(deps, turn);
+    const { watched, moved } = watching(deps, turn, run.max_bytes_per_second);
     const concurrent = run.max_concurrent_partitions;
     const at = ({ topic, partition }: (typeof pending)[number]) => ({ topic, partition });
     const { left, failed } = await workThrough(pending, concurrent, turn, at, (one) =>
@@ -105,11 +106,12 @@ function targetOf({ target_topic, target_partition }: RestoreWork) {
 }
 
 /** Counts what moves, and lets the turn end once something has. */
-function watching(deps: RestoreDeps, turn: Turn) {
+function watching(deps: RestoreDeps, turn: Turn, maxBytesPerSecond: number | undefined) {
   const moved = { records: 0, bytes: 0 };
   const { cluster } = deps;
   const watched: RestoreDeps = {
     ...deps,
+    byteRate: byteRateOf(deps.clock, maxBytesPerSecond),
     cluster: {
       ...cluster,
       async produce(request) {

@@ -86,7 +86,7 @@ class Distributed {
 
   async begin(options: Partial<DistributedRestoreOptions> = {}): Promise<RestoreRun> {
     const deps = this.deps("plan-restore");
-    const all = { start_new: false, settings, ...options };
+    const all = { start_new: false, settings, workers: 4, ...options };
     const begun = await beginDistributedRestore(deps, this.request, all, noDeadline);
     if (begun.status !== "begun") throw new Error(begun.status);
     return restoreRun.parse(throughJson(begun.run));
