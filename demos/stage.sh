@@ -14,7 +14,8 @@
 
 set -euo pipefail
 
-demo_folder=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
+# The outermost script: others may stand between it and this.
+demo_folder=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 node=$repository/node_modules/node/bin/node
 
@@ -54,7 +55,9 @@ run_id=demos-$(date -u +%Y%m%dT%H%M%SZ)-$$
 export BACKUPS_PREFIX=$run_id
 export BACKUPS=s3://kafka-backups/$run_id
 WORK=$(mktemp -d)
-export WORK
+# What anything leaves behind that is stopped half-way goes with the demo's folder.
+mkdir "$WORK/tmp"
+export WORK TMPDIR=$WORK/tmp
 cd "$demo_folder"
 
 # ---- topics and groups of the demo ---------------------------------------------------------------
@@ -99,6 +102,12 @@ uses_groups() {
   own_groups=("$@")
 }
 
+# also_removes COMMAND: what else the demo made there, to be removed when it ends.
+removals=()
+also_removes() {
+  removals+=("$1")
+}
+
 remove_own_topics() {
   local name
   for name in ${own_groups[@]+"${own_groups[@]}"}; do
@@ -128,7 +137,12 @@ clean_up() {
     printf '\nFAILED: exit code %s of: %s\n' "$code" "$under_way" >&2
   fi
   stop_background
-  if [[ ${DEMO_SERVICES:-given} != own ]]; then remove_own_topics > /dev/null 2>&1 || true; fi
+  if [[ ${DEMO_SERVICES:-given} != own ]]; then
+    local removal
+    for removal in ${removals[@]+"${removals[@]}"} remove_own_topics; do
+      "$removal" > /dev/null 2>&1 || true
+    done
+  fi
   rm -rf "$WORK"
   exit "$code"
 }

@@ -63,15 +63,39 @@ export async function deployAwsStage(
   aws: AwsEndpoint,
   options: AwsStageOptions,
 ): Promise<AwsStage> {
+  const { stackName, stage } = options;
+  return deployConfigurations(aws, {
+    ...{ stackName, ...(stage !== undefined && { stage }) },
+    backup: configurationFor(aws, options),
+    restore: restoreConfigurationFor(aws, options),
+  });
+}
+
+/** A deployment as its configuration files say, but for where the storage's endpoint is. */
+export interface ConfiguredStage extends Pick<AwsStageOptions, "stackName" | "stage"> {
+  /** What the file of mode `backup` holds. */
+  readonly backup: object;
+  /** That of mode `restore`, where there is one. */
+  readonly restore?: object | undefined;
+  /** Of the CDK: for `${NAME}` in the configurations. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** As `deployAwsStage`. */
+export async function deployConfigurations(
+  aws: AwsEndpoint,
+  options: ConfiguredStage,
+): Promise<AwsStage> {
   const folder = await mkdtemp(join(tmpdir(), "kafka-backup-stage-"));
   try {
-    const env = environmentFor(aws);
+    const env = { ...environmentFor(aws), ...options.env };
     const config = join(folder, "backup.json");
-    await writeFile(config, JSON.stringify(configurationFor(aws, options)));
-    const restoreConfig = await writeRestoreConfig(folder, aws, options);
+    await writeFile(config, JSON.stringify(options.backup));
+    const restoreConfig = join(folder, "restore.json");
+    if (options.restore) await writeFile(restoreConfig, JSON.stringify(options.restore));
     const context = {
       ...{ config, stage: options.stage ?? "local", stack: options.stackName },
-      ...(restoreConfig !== undefined && { restore_config: restoreConfig }),
+      ...(options.restore !== undefined && { restore_config: restoreConfig }),
     };
     const shared = [
       ...["--output", join(folder, "cdk.out"), "--ci"],
@@ -127,27 +151,23 @@ function configurationFor(aws: AwsEndpoint, options: AwsStageOptions): object {
   };
 }
 
-async function writeRestoreConfig(
-  folder: string,
-  aws: AwsEndpoint,
-  options: AwsStageOptions,
-): Promise<string | undefined> {
+function restoreConfigurationFor(aws: AwsEndpoint, options: AwsStageOptions): object | undefined {
   if (options.restoreInto === undefined) return undefined;
   const { bootstrapServers, restore = {} } = options.restoreInto;
-  const file = join(folder, "restore.json");
-  const config = {
+  return {
     mode: "restore",
     backup_id: options.stackName.toLowerCase(),
     target: { bootstrap_servers: bootstrapServers },
     storage: storageFor(aws, options),
     restore,
   };
-  await writeFile(file, JSON.stringify(config));
-  return file;
 }
 
-function storageFor({ endpoint, region }: AwsEndpoint, options: AwsStageOptions): object {
-  const { bucket, stage } = options;
-  const reached = stage === "localstack" ? {} : { endpoint };
-  return { backend: "s3", bucket, region, path_style: true, ...reached };
+function storageFor(aws: AwsEndpoint, { bucket, stage }: AwsStageOptions): object {
+  return { backend: "s3", bucket, ...storagePlace(aws, stage) };
+}
+
+/** Keys of a configuration's storage that say where a stage's functions find the emulator's S3. */
+export function storagePlace({ endpoint, region }: AwsEndpoint, stage?: "local" | "localstack") {
+  return { region, path_style: true, ...(stage !== "localstack" && { endpoint }) };
 }

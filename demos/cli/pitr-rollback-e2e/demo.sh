@@ -17,7 +17,7 @@ payments_in() {
 say '1. Normal traffic: 50 payments, of which the group payments-processor reads 30.'
 run <<'SH'
 kafka-topics.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --create --topic payments --partitions 3
-java -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$KAFKA_CLASSPATH" MakePayments.java \
+java -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$KAFKA_CLASSPATH" ../../MakePayments.java \
   "$BOOTSTRAP_SERVERS" payments valid:1-50
 kafka-console-consumer.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --topic payments \
   --group payments-processor --from-beginning --max-messages 30 > "$WORK/read-before.txt"
@@ -35,7 +35,7 @@ check 'offsets committed before the incident' "$(committed payments-processor)" 
 say '3. The incident: 10 more good payments, and in the same record batches 40 corrupted ones. The group
    reads 45 before anybody notices.'
 run <<'SH'
-java -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$KAFKA_CLASSPATH" MakePayments.java \
+java -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$KAFKA_CLASSPATH" ../../MakePayments.java \
   "$BOOTSTRAP_SERVERS" payments valid:51-60 CORRUPTED:61-100
 kafka-console-consumer.sh --bootstrap-server "$BOOTSTRAP_SERVERS" --topic payments \
   --group payments-processor --max-messages 45 > "$WORK/read-during.txt"
