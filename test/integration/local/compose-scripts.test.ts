@@ -10,6 +10,7 @@ import { expect, test } from "vitest";
 import { installKafkaScripts, pathWith } from "#local/kafka-scripts.ts";
 import { composeFile } from "#test/support/compose-file.ts";
 import { connectForTests, kafkaForTests, randomName } from "#test/support/kafka.ts";
+import { deployedFunctions } from "#test/support/lambda.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -63,13 +64,6 @@ test("minio-setup makes the bucket, is content where it exists, and fails withou
   ).rejects.toThrow();
 }, 120_000);
 
-interface DeployedFunction {
-  readonly FunctionName: string;
-  readonly Runtime: string;
-  readonly Architectures: readonly string[];
-  readonly Environment: { readonly Variables: Record<string, string> };
-}
-
 test("npm run deploy:localstack deploys Lambda's own Node, for containers of this machine", async () => {
   const stackName = `LocalStack${randomName("x").replaceAll(/[^a-z0-9]/g, "")}`;
   const bucket = randomName("bucket");
@@ -83,9 +77,7 @@ test("npm run deploy:localstack deploys Lambda's own Node, for containers of thi
   expect(stdout).toMatch(/^backup +arn:aws:states:us-east-1:000000000000:stateMachine:/m);
   expect(stdout).toMatch(new RegExp(`^bucket +${bucket}$`, "m"));
 
-  const listed = await fetch(`${aws.endpoint}/2015-03-31/functions/`);
-  const { Functions } = (await listed.json()) as { Functions: readonly DeployedFunction[] };
-  const ours = Functions.filter(({ FunctionName }) => FunctionName.startsWith(stackName));
+  const ours = await deployedFunctions(aws, stackName);
   expect(ours.length).toBeGreaterThan(5);
   const architecture = process.arch === "arm64" ? "arm64" : "x86_64";
   for (const { Runtime, Architectures, Environment } of ours) {

@@ -5,18 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import type { Catalog } from "#core/catalog/catalog.ts";
-import { documentBytes } from "#core/catalog/documents.ts";
+import type { Catalog, LeaseScope } from "#core/catalog/catalog.ts";
 import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import {
-  inBackup,
-  leaseFolder,
-  leaseKey,
-  parseLeaseKey,
-  stateRunsFolder,
-} from "#core/storage/keys.ts";
+import { inBackup, stateRunsFolder } from "#core/storage/keys.ts";
 import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { type AwsStage, deployAwsStage } from "#local/aws-stage.ts";
@@ -25,7 +18,9 @@ import { archivedPartitions } from "#test/support/archived-batches.ts";
 import { batchOnDisk, flipByteOnDisk } from "#test/support/broker-files.ts";
 import { collect } from "#test/support/collect.ts";
 import { testEngine } from "#test/support/engine.ts";
+import { gateFunction } from "#test/support/function-faults.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
+import { takeOver, whileLeaseMoves } from "#test/support/leases.ts";
 import { contentsOf } from "#test/support/oracle.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 import { TestStateMachine } from "#test/support/state-machine.ts";
@@ -36,6 +31,7 @@ const location = {
   ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
 };
 const bucket = randomName("bucket");
+const stackName = "KafkaBackupTest";
 const { bootstrapServers } = kafkaForTests();
 let stage: AwsStage;
 let machine: TestStateMachine;
@@ -55,7 +51,6 @@ const largest = sizes.indexOf(Math.max(...sizes));
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kafka-backup-machine-"));
-  const stackName = "KafkaBackupTest";
   const topics = ["no-such-topic"];
   const deploying = deployAwsStage(aws, { bootstrapServers, bucket, stackName, topics });
   cluster = await connectForTests();
@@ -121,9 +116,11 @@ describe("F2 sixty partitions of very different sizes", () => {
   const byCommand = randomName("command");
 
   test("come out as the command line's run has them, in many turns of several workers, the largest in ranges", async () => {
+    // The checkpoints go with the commit.
+    const gate = await gateFunction(aws, stackName, "finish-backup");
     const execution = await machine.start({ ...inputFor(backupId), range_min_offsets: 20_000 });
-    const ranges = await rangesSeen(backupId);
-    const ended = await machine.ended(execution);
+    const ranges = await rangesSeen(backupId).finally(() => gate.open());
+    const ended = await machine.ended(execution).finally(() => gate.remove());
     expect(ranges.every((name) => name.startsWith(`${largest}-`))).toBe(true);
     await commandLine("backup", byCommand);
     expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
@@ -254,69 +251,64 @@ describe("K7 a damaged partition", () => {
 });
 
 describe("C5 two executions of one backup id", () => {
-  /** 90 MB that are fetched 2 MiB at a time, for turns of one or two fetches: many seconds. */
-  let large: string;
+  let small: string;
 
   beforeAll(async () => {
-    large = await createTopic(cluster);
-    const records = { from: 0, count: 100, perBatch: 1, valueBytes: 900_000 };
-    await appendNumbered(cluster, { topic: large, ...records });
+    small = await createTopic(cluster);
+    await appendNumbered(cluster, { topic: small, from: 0, count: 100 });
   });
 
   test("the second says that the first holds the lease, and the first is not disturbed", async () => {
     const backupId = randomName("twice");
-    const first = await machine.start(inputFor(backupId, [large]));
-    await leaseTaken(backupId);
-    const second = await machine.run(inputFor(backupId, [large]));
-    expect(second).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
-    expect(second.message).toMatch(/was seen to move/);
-    expect((await machine.ended(first)).output).toMatchObject({ status: "done", generation: 1 });
-  }, 180_000);
-
-  test("an execution whose lease was taken over commits nothing, and says so", async () => {
-    const backupId = randomName("robbed");
-    const execution = await machine.start(inputFor(backupId, [large]));
-    await vi.waitFor(
-      async () => {
-        const checkpoints = collect(storage.list(inBackup(backupId, "topics/")));
-        expect((await checkpoints).length).toBeGreaterThan(0);
-      },
-      { timeout: 60_000, interval: 50 },
-    );
-    await takeOver(backupId);
-    const ended = await machine.ended(execution);
-    expect(ended).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
-    expect(await machine.statesOf(ended.arn)).toContain("FailBackup");
-    const turns = (await machine.childrenOf(ended.arn)).flat();
-    expect(turns).toContainEqual({ error: "BackupConflictError" });
-    expect(await catalog.latestManifest(backupId)).toBeUndefined();
-  }, 180_000);
-
-  async function leaseTaken(backupId: string): Promise<void> {
-    await vi.waitFor(async () => expect(await leaseTokens(backupId)).not.toEqual([]), {
-      timeout: 60_000,
-      interval: 50,
-    });
-  }
-
-  async function leaseTokens(backupId: string): Promise<number[]> {
-    const root = inBackup(backupId, "");
-    const objects = await collect(storage.list(`${root}${leaseFolder("backup")}`));
-    return objects.map(({ key }) => parseLeaseKey(key.slice(root.length))!);
-  }
-
-  /** As another owner does that has seen the lease rest for 30 s. */
-  async function takeOver(backupId: string): Promise<void> {
-    const record = documentBytes({
-      owner: randomId(),
-      purpose: "backup",
-      acquired_at: BigInt(Date.now()),
-      released: false,
-    });
-    for (;;) {
-      const token = Math.max(...(await leaseTokens(backupId))) + 1;
-      const key = inBackup(backupId, leaseKey("backup", token));
-      if ((await storage.createIfAbsent(key, record)) === "created") return;
+    const gate = await gateFunction(aws, stackName, "finish-backup");
+    try {
+      const first = await machine.start(inputFor(backupId, [small]));
+      await gate.arrived;
+      const second = await whileLeaseMoves({ storage, catalog }, scopeOf(backupId), () =>
+        machine.run(inputFor(backupId, [small])),
+      );
+      expect(second).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
+      expect(second.message).toMatch(/was seen to move/);
+      gate.open();
+      const { output } = await machine.ended(first);
+      expect(output).toMatchObject({ status: "done", generation: 1, record_count: 100 });
+    } finally {
+      await gate.remove();
     }
+  }, 180_000);
+
+  test.each([
+    ["before its worker reads", "backup-partition"],
+    ["between the last record and the manifest", "finish-backup"],
+  ])(
+    "an execution whose lease is taken over %s commits nothing, and says so",
+    async (_, name) => {
+      const backupId = randomName("robbed");
+      const gate = await gateFunction(aws, stackName, name);
+      try {
+        const execution = await machine.start(inputFor(backupId, [small]));
+        await gate.arrived;
+        await takeOver(storage, scopeOf(backupId));
+        gate.open();
+        const ended = await machine.ended(execution);
+        expect(ended).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
+        expect((await machine.statesOf(ended.arn)).slice(-2)).toEqual([
+          "FailBackup",
+          "BackupFailed",
+        ]);
+        const turns = (await machine.childrenOf(ended.arn)).flat();
+        const failed = turns.filter((turn) => "error" in turn);
+        const ofWorker = name === "backup-partition" ? [{ error: "BackupConflictError" }] : [];
+        expect(failed).toEqual(ofWorker);
+        expect(await catalog.latestManifest(backupId)).toBeUndefined();
+      } finally {
+        await gate.remove();
+      }
+    },
+    180_000,
+  );
+
+  function scopeOf(backupId: string): LeaseScope {
+    return { backupId, purpose: "backup" };
   }
 });

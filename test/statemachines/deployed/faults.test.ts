@@ -4,7 +4,7 @@
  * bytes as one of the command line.
  */
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -25,6 +25,7 @@ import { appendNumbered } from "#test/support/append.ts";
 import { type ArchivedPartition, archivedPartitions } from "#test/support/archived-batches.ts";
 import { collect } from "#test/support/collect.ts";
 import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
+import { killFunction } from "#test/support/function-faults.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
 import { s3ForTests } from "#test/support/s3.ts";
@@ -138,7 +139,7 @@ test("C5 workers that are killed in mid-partition are repeated, and nothing is l
   // A worker may be between two turns when it is killed: nobody misses that one.
   for (let checkpoints = 1; (await exits()) === 0; checkpoints++) {
     await checkpointsOf(backupId, checkpoints);
-    await killWorkers();
+    await killFunction(stackName, "backup-partition");
     await sleep(1_000);
   }
   const ended = await machine.ended(execution);
@@ -146,41 +147,26 @@ test("C5 workers that are killed in mid-partition are repeated, and nothing is l
   expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
 }, 300_000);
 
-/** Kills the processes that the emulator runs this stack's workers in. */
-async function killWorkers(): Promise<void> {
-  const own = new RegExp(`^AWS_LAMBDA_FUNCTION_NAME=${stackName}-KafkaBackupBackupPartition`, "m");
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  for (const pid of pids) {
-    const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
-    if (!own.test(environment.replaceAll("\0", "\n"))) continue;
-    try {
-      process.kill(Number(pid), "SIGKILL");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-    }
-  }
-}
-
 test("C5 every event delivered twice, both at once, leaves what one delivery leaves", async () => {
   const backupId = randomName("twice");
   const invoke = (name: string, event: unknown) => invokeFunction(aws, stackName, name, event);
   const both = (name: string, event: unknown) =>
     Promise.all([invoke(name, event), invoke(name, event)]);
-  const { items, ...run } = (await invoke("PlanBackup", inputFor(backupId))) as {
+  const { items, ...run } = (await invoke("plan-backup", inputFor(backupId))) as {
     items: { key: string };
   };
   const work = JSON.parse((await storage.get(items.key)).toString()) as object[];
   expect(work.length).toBeGreaterThan(0);
   for (const item of work) {
     for (let status = "continue"; status === "continue"; ) {
-      const answers = await both("BackupPartition", { run, item });
+      const answers = await both("backup-partition", { run, item });
       status = answers.some((answer) => answer.status === "done") ? "done" : "continue";
     }
   }
-  const [judgement] = await both("JudgeBackup", { run });
+  const [judgement] = await both("judge-backup", { run });
   // One of the two may find the lease released; whoever asks afterwards is told the result.
-  await both("FinishBackup", { run, judgement });
-  const finished = await invoke("FinishBackup", { run, judgement });
+  await both("finish-backup", { run, judgement });
+  const finished = await invoke("finish-backup", { run, judgement });
   expect(finished).toMatchObject({ status: "done", generation: 1 });
   expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
   const manifests = await collect(storage.list(inBackup(backupId, "manifests/")));

@@ -4,14 +4,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { keepingLease, leaseWaitMs } from "#core/catalog/with-lease.ts";
 import { encodeBatch } from "#core/kafka/batch-builder.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
 import { restoreScope } from "#core/restore/scope.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { inBackup, leaseFolder } from "#core/storage/keys.ts";
+import { inBackup } from "#core/storage/keys.ts";
 import { openStorage } from "#core/storage/open.ts";
 import { systemClock } from "#core/system.ts";
 import { type AwsStage, deployAwsStage } from "#local/aws-stage.ts";
@@ -23,8 +23,10 @@ import {
 import { append, appendNumbered, numberOf, numbers } from "#test/support/append.ts";
 import { collect } from "#test/support/collect.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
+import { gateFunction } from "#test/support/function-faults.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
+import { takeOver, whileLeaseMoves } from "#test/support/leases.ts";
 import { contentsOf, produceTraffic, recordsOf } from "#test/support/oracle.ts";
 import { ownSettings } from "#test/support/restore-on-kafka.ts";
 import { s3ForTests } from "#test/support/s3.ts";
@@ -419,15 +421,56 @@ describe("K7 a partition whose segment is damaged", () => {
 describe("the lease", () => {
   test("C5 keeps a second execution out, which says so, and the first is not disturbed", async () => {
     const mapping = renamed([large], "first");
-    const first = await machine.start(inputFor(engine.backupId, mapping));
-    await leaseMoved();
-    const second = await machine.run(inputFor(engine.backupId, mapping));
-    expect(second).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
-    expect(second.message).toMatch(/was seen to move/);
-    expect((await machine.ended(first)).output).toMatchObject({ status: "done" });
+    const gate = await gateFunction(aws, stackName, "finish-restore");
+    try {
+      const first = await machine.start(inputFor(engine.backupId, mapping));
+      await gate.arrived;
+      const scope = restoreScope(engine.backupId, cluster.clusterId);
+      const second = await whileLeaseMoves(engine, scope, () =>
+        machine.run(inputFor(engine.backupId, mapping)),
+      );
+      expect(second).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
+      expect(second.message).toMatch(/was seen to move/);
+      gate.open();
+      expect((await machine.ended(first)).output).toMatchObject({ status: "done" });
+    } finally {
+      await gate.remove();
+    }
     const seen = await contentsOf([large, mapping[large]!]);
     expect(seen.get(`${mapping[large]}/5`)).toBe(seen.get(`${large}/5`));
   }, 240_000);
+
+  test.each([
+    ["before records are sent", "restore-partition"],
+    ["between sending and comparing", "verify-partition"],
+    ["before the report", "finish-restore"],
+  ])(
+    "C5 taken over %s ends the execution, which says so, and the same input goes on",
+    async (_, name) => {
+      const topic = small[0]!;
+      const mapping = renamed([topic], randomName("robbed"));
+      const scope = restoreScope(engine.backupId, cluster.clusterId);
+      const gate = await gateFunction(aws, stackName, name);
+      try {
+        const execution = await machine.start(inputFor(engine.backupId, mapping));
+        await gate.arrived;
+        const holder = await takeOver(storage, scope);
+        gate.open();
+        const ended = await machine.ended(execution);
+        expect(ended).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
+        const states = await machine.statesOf(ended.arn);
+        expect(states.slice(-2)).toEqual(["FailRestore", "RestoreFailed"]);
+        // The lease is left to whoever took it.
+        await (await engine.catalog.continueLease(scope, holder)).release();
+      } finally {
+        await gate.remove();
+      }
+      const again = await machine.run(inputFor(engine.backupId, mapping));
+      expect(again.output).toMatchObject({ status: "done", resumed: true, record_count: "3" });
+      expect((await recordsOf(Object.values(mapping))).map(numberOf)).toEqual(numbers(0, 3));
+    },
+    180_000,
+  );
 
   test("of a caller is used and left to him, whether the restore is done or fails", async () => {
     const scope = restoreScope(engine.backupId, cluster.clusterId);
@@ -450,20 +493,6 @@ describe("the lease", () => {
     const afterwards = await machine.run({ ...inputFor(engine.backupId, mapping), held });
     expect(afterwards).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
   }, 180_000);
-
-  /** Somebody has it. */
-  async function leaseMoved(): Promise<void> {
-    const { purpose } = restoreScope(engine.backupId, cluster.clusterId);
-    const tokens = async () =>
-      (await collect(storage.list(inBackup(engine.backupId, leaseFolder(purpose))))).map(
-        ({ key }) => key,
-      );
-    const before = await tokens();
-    await vi.waitFor(async () => expect(await tokens()).not.toEqual(before), {
-      timeout: 60_000,
-      interval: 50,
-    });
-  }
 });
 
 test("R1 C4 every event delivered twice, both at once, leaves each record once", async () => {
@@ -483,20 +512,20 @@ test("R1 C4 every event delivered twice, both at once, leaves each record once",
       more = pick(next ?? {}, "next_topic", "cursors");
     }
   };
-  const { run } = await invoke("PlanRestore", inputFor(engine.backupId, mapping));
-  const created = await turns("CreateTopics", { run, next_topic: 0 });
+  const { run } = await invoke("plan-restore", inputFor(engine.backupId, mapping));
+  const created = await turns("create-topics", { run, next_topic: 0 });
   const { key } = created.items as { key: string };
   const items = JSON.parse((await storage.get(key)).toString()) as object[];
   expect(items.length).toBeGreaterThan(0);
   for (const item of items) {
-    await turns("RestorePartition", { run, item });
-    await turns("VerifyPartition", { run, item, cursors: [] });
+    await turns("restore-partition", { run, item });
+    await turns("verify-partition", { run, item, cursors: [] });
   }
-  const { judgement } = await turns("FinishTopics", { run, next_topic: 0 });
+  const { judgement } = await turns("finish-topics", { run, next_topic: 0 });
   const { prepared_at } = created;
   // One of the two may find the lease released; whoever asks afterwards is told the result.
-  await both("FinishRestore", { run, prepared_at, judgement });
-  const finished = await invoke("FinishRestore", { run, prepared_at, judgement });
+  await both("finish-restore", { run, prepared_at, judgement });
+  const finished = await invoke("finish-restore", { run, prepared_at, judgement });
   expect(finished).toMatchObject({ status: "done", failed: { count: 0 } });
 
   const { restore_id: restoreId } = finished as unknown as Restored;

@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseDocument } from "#core/catalog/documents.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -17,6 +17,7 @@ import { type StoredReport, storedReport } from "#core/validate/steps/report.ts"
 import { deployAwsStage } from "#local/aws-stage.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { collect } from "#test/support/collect.ts";
+import { gateFunction } from "#test/support/function-faults.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
 import { s3ForTests } from "#test/support/s3.ts";
@@ -214,36 +215,36 @@ describe("input", () => {
 describe("workers that fail", () => {
   test("leave their segments unchecked, and the backup is not called sound", async () => {
     const invoke = (name: string, event: object) => invokeFunction(aws, stackName, name, event);
-    const { validation, plan } = (await invoke("BeginValidation", { backup_id: backupId })) as {
+    const { validation, plan } = (await invoke("begin-validation", { backup_id: backupId })) as {
       validation: object;
       plan: { items: { key: string } };
     };
     const items: object[] = JSON.parse((await storage.get(plan.items.key)).toString());
     const failure = { Error: "Runtime.ExitError", Cause: '{"errorMessage":"signal: killed"}' };
-    for (const item of items) await invoke("FailSegments", { validation, item, failure });
-    const result = await invoke("FinishValidation", { validation });
+    for (const item of items) await invoke("fail-segments", { validation, item, failure });
+    const result = await invoke("finish-validation", { validation });
     expect(result).toMatchObject({ status: "incomplete", failure: { Error: "Runtime.ExitError" } });
     const { Cause } = result.failure as { Cause: string };
     expect(Cause).toMatch(/\d+ segments were not checked.*signal: killed/);
-    expect(await invoke("FinishValidation", { validation })).toEqual(result);
+    expect(await invoke("finish-validation", { validation })).toEqual(result);
   });
 
   test("and whose failure cannot be written down end the execution", async () => {
-    const execution = await machine.start({ backup_id: backupId, level: "deep", turn_ms: 1 });
-    const planned = await vi.waitFor(
-      async () => {
-        const keys = await keysBelow("state/validations/");
-        expect(keys.some((key) => key.endsWith("/items.json"))).toBe(true);
-        return keys.filter((key) => key.includes("/items/"));
-      },
-      { timeout: 60_000, interval: 20 },
-    );
-    await storage.delete(planned);
-    const ended = await machine.ended(execution);
-    expect(ended).toMatchObject({ status: "FAILED" });
-    expect(ended.error).toMatch(/^States\.(ExceedToleratedFailureThreshold|ItemReaderFailed)$/);
-    expect(await machine.statesOf(ended.arn)).toContain("ValidationFailed");
-    const failures = (await machine.childrenOf(ended.arn)).flat();
-    expect(failures).toContainEqual({ error: "ObjectNotFoundError" });
+    const gate = await gateFunction(aws, stackName, "validate-segments");
+    try {
+      const execution = await machine.start({ backup_id: backupId, level: "deep" });
+      await gate.arrived;
+      const documents = await keysBelow("state/validations/");
+      await storage.delete(documents.filter((key) => key.includes("/items/")));
+      gate.open();
+      const ended = await machine.ended(execution);
+      const error = "States.ExceedToleratedFailureThreshold";
+      expect(ended).toMatchObject({ status: "FAILED", error });
+      expect(await machine.statesOf(ended.arn)).toContain("ValidationFailed");
+      const failures = (await machine.childrenOf(ended.arn)).flat();
+      expect(failures).toContainEqual({ error: "ObjectNotFoundError" });
+    } finally {
+      await gate.remove();
+    }
   });
 });
