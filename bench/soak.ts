@@ -24,11 +24,11 @@ const printRecords = join(root, "local/java/PrintRecords.java");
 const topic = "soak";
 const restoredTopic = "soak-restored";
 const partitionCount = 4;
-const recordsPerSecond = 1_000;
+const recordsPerSecond = 2_000;
 const transactionMs = 500;
-/** Of each run, at random. */
-const killWithinMs = 6_000;
-const pauseMaxMs = 4_000;
+/** Small, so that a run that is killed has often stored something that the next one takes up. */
+const segmentBytes = "1MiB";
+const pauseMaxMs = 6_000;
 
 const { values } = parseArgs({
   options: {
@@ -56,7 +56,7 @@ function configOf({ kafka, folder }: Place, mode: "backup" | "restore") {
     ...(mode === "backup"
       ? {
           source: { bootstrap_servers, topics: { include: [topic] } },
-          backup: { checkpoint_interval_secs: 1 },
+          backup: { checkpoint_interval_secs: 1, segment_max_bytes: segmentBytes },
         }
       : {
           target: { bootstrap_servers, topics: { include: [topic] } },
@@ -106,6 +106,8 @@ function produceFor({ kafka, folder }: Place, seconds: number): Promise<string> 
 async function backUpWhile(place: Place, producing: Promise<unknown>, random: () => number) {
   const tally: Tally = { runs: 0, killed: 0, resumed: 0 };
   let isOver = false;
+  /** Of the last whole run: one that is killed dies within as long. */
+  let runMs = 1_000;
   const over = producing.finally(() => {
     isOver = true;
   });
@@ -113,11 +115,14 @@ async function backUpWhile(place: Place, producing: Promise<unknown>, random: ()
   while (!isOver) {
     tally.runs += 1;
     if (random() < 0.5) {
-      if (await runAndKill(place, random() * killWithinMs)) tally.killed += 1;
+      if (await runAndKill(place, random() * runMs)) tally.killed += 1;
     } else {
+      const startedAtMs = performance.now();
       const { status, resumed } = await runCommand(place, "backup");
       if (status !== "done") throw new Error(`run ${tally.runs} ended ${status}`);
       if (resumed === true) tally.resumed += 1;
+      // One that had to wait for a dead one's lease tells nothing.
+      else runMs = performance.now() - startedAtMs;
       process.stderr.write(`${tally.runs} runs, ${tally.killed} killed\n`);
     }
     await sleep(random() * pauseMaxMs);
