@@ -29,6 +29,8 @@ const transactionMs = 500;
 /** Small, so that a run that is killed has often stored something that the next one takes up. */
 const segmentBytes = "1MiB";
 const pauseMaxMs = 6_000;
+/** What a process takes before it asks for the lease. */
+const startMs = 500;
 
 const { values } = parseArgs({
   options: {
@@ -106,7 +108,7 @@ function produceFor({ kafka, folder }: Place, seconds: number): Promise<string> 
 async function backUpWhile(place: Place, producing: Promise<unknown>, random: () => number) {
   const tally: Tally = { runs: 0, killed: 0, resumed: 0 };
   let isOver = false;
-  /** Of the last whole run: one that is killed dies within as long. */
+  /** Of the last whole run, from its lease on: one that is killed dies within as long. */
   let runMs = 1_000;
   const over = producing.finally(() => {
     isOver = true;
@@ -115,14 +117,12 @@ async function backUpWhile(place: Place, producing: Promise<unknown>, random: ()
   while (!isOver) {
     tally.runs += 1;
     if (random() < 0.5) {
-      if (await runAndKill(place, random() * runMs)) tally.killed += 1;
+      if (await runAndKill(place, random() * (startMs + runMs))) tally.killed += 1;
     } else {
-      const startedAtMs = performance.now();
-      const { status, resumed } = await runCommand(place, "backup");
+      const { status, resumed, duration_ms } = await runCommand(place, "backup");
       if (status !== "done") throw new Error(`run ${tally.runs} ended ${status}`);
       if (resumed === true) tally.resumed += 1;
-      // One that had to wait for a dead one's lease tells nothing.
-      else runMs = performance.now() - startedAtMs;
+      runMs = duration_ms;
       process.stderr.write(`${tally.runs} runs, ${tally.killed} killed\n`);
     }
     await sleep(random() * pauseMaxMs);
