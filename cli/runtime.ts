@@ -164,13 +164,9 @@ export async function clusterConfigOf(
       });
     }
   };
+  const { ssl_ca_location, ssl_certificate_location, ssl_key_location, ...rest } = connection;
   return {
-    bootstrap_servers: connection.bootstrap_servers,
-    security_protocol: connection.security_protocol,
-    sasl_mechanism: connection.sasl_mechanism,
-    aws_region: connection.aws_region,
-    sasl_username: connection.sasl_username,
-    sasl_password: connection.sasl_password,
+    ...rest,
     ssl_ca: await pem("ssl_ca_location"),
     ssl_certificate: await pem("ssl_certificate_location"),
     ssl_key: await pem("ssl_key_location"),

@@ -1,70 +1,17 @@
 /** What has to be true between the keys of one section. Messages never repeat a value. */
 import type { z } from "zod";
-import { regionOfBrokers } from "#core/kafka/msk-region.ts";
 import type { OffsetSource, OffsetStrategy } from "#core/offsets/contract.ts";
 import { compressionLevels, type FrameCodec } from "#core/segment/codecs.ts";
 
 /** Zod hands checks its refinement context; only adding problems is needed here. */
-type Context = Pick<z.RefinementCtx, "addIssue">;
+export type Context = Pick<z.RefinementCtx, "addIssue">;
 
-function refuse(context: Context, path: (string | number)[], message: string): void {
+export function refuse(context: Context, path: (string | number)[], message: string): void {
   context.addIssue({ code: "custom", path, message });
 }
 
-interface ConnectionKeys {
-  readonly security_protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
-  readonly bootstrap_servers: readonly string[];
-  readonly sasl_mechanism?: string | undefined;
-  readonly aws_region?: string | undefined;
-  readonly sasl_username?: string | undefined;
-  readonly sasl_password?: string | undefined;
-  readonly ssl_ca_location?: string | undefined;
-  readonly ssl_certificate_location?: string | undefined;
-  readonly ssl_key_location?: string | undefined;
-}
-
-export function checkConnection(connection: ConnectionKeys, context: Context): void {
-  const protocol = connection.security_protocol;
-  const isIam = connection.sasl_mechanism === "AWS_MSK_IAM";
-  for (const key of ["sasl_mechanism", "sasl_username", "sasl_password"] as const) {
-    const isOfPasswords = key !== "sasl_mechanism";
-    if (!protocol.startsWith("SASL_")) {
-      if (connection[key] === undefined) continue;
-      refuse(context, [key], "does nothing without security_protocol SASL_PLAINTEXT or SASL_SSL");
-    } else if (isIam && isOfPasswords) {
-      if (connection[key] === undefined) continue;
-      refuse(context, [key], "does nothing with AWS_MSK_IAM, which takes AWS credentials");
-    } else if (connection[key] === undefined) {
-      refuse(context, [key], `is required with security_protocol ${protocol}`);
-    }
-  }
-  checkIam(connection, isIam, context);
-  for (const key of ["ssl_ca_location", "ssl_certificate_location", "ssl_key_location"] as const) {
-    if (!protocol.endsWith("SSL") && connection[key] !== undefined) {
-      refuse(context, [key], "does nothing without security_protocol SSL or SASL_SSL");
-    }
-  }
-  refuseHalf(context, connection, "ssl_certificate_location", "ssl_key_location");
-}
-
-function checkIam(connection: ConnectionKeys, isIam: boolean, context: Context): void {
-  const { bootstrap_servers, security_protocol, aws_region } = connection;
-  if (!isIam) {
-    if (aws_region === undefined) return;
-    refuse(context, ["aws_region"], "does nothing without sasl_mechanism AWS_MSK_IAM");
-    return;
-  }
-  // A token is as good as a password for its 15 minutes.
-  if (security_protocol === "SASL_PLAINTEXT") {
-    refuse(context, ["security_protocol"], "must be SASL_SSL with AWS_MSK_IAM");
-  }
-  if (aws_region === undefined && regionOfBrokers(bootstrap_servers) === undefined) {
-    refuse(context, ["aws_region"], "is required with AWS_MSK_IAM: no broker's name says it");
-  }
-}
-
 /** Refuses one of two keys that mean something together only. */
-function refuseHalf<K extends string>(
+export function refuseHalf<K extends string>(
   context: Context,
   section: { readonly [key in K]?: string | undefined },
   first: K,
@@ -97,6 +44,25 @@ export function checkS3(
   refuseHalf(context, storage, "access_key_id", "secret_access_key");
   if (storage.session_token !== undefined && storage.access_key_id === undefined) {
     refuse(context, ["access_key_id"], "is required with session_token");
+  }
+}
+
+export function checkAzure(
+  storage: {
+    readonly account?: string | undefined;
+    readonly endpoint?: string | undefined;
+    readonly account_key?: string | undefined;
+    readonly sas_token?: string | undefined;
+    readonly connection_string?: string | undefined;
+  },
+  context: Context,
+): void {
+  const credentials = ["connection_string", "account_key", "sas_token"] as const;
+  const [first, ...others] = credentials.filter((key) => storage[key] !== undefined);
+  for (const key of others) refuse(context, [key], `does nothing with ${first}: give one of them`);
+  if (first !== "connection_string") return;
+  for (const key of ["account", "endpoint"] as const) {
+    if (storage[key] !== undefined) refuse(context, [key], "is told by connection_string");
   }
 }
 

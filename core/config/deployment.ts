@@ -10,7 +10,10 @@ import { type BackupConfig, type RestoreConfig, restoreConfig } from "#core/conf
 import { readYaml } from "#core/config/yaml.ts";
 import { BackupError } from "#core/errors.ts";
 
-/** Of the cluster; a secret of this form is what Amazon MSK takes for SASL/SCRAM. */
+/**
+ * Of the cluster; a secret of this form is what Amazon MSK takes for SASL/SCRAM. With OAUTHBEARER:
+ * the client's id and secret at the token endpoint.
+ */
 export interface Login {
   readonly username: string;
   readonly password: string;
@@ -35,6 +38,14 @@ export interface DeploymentOptions extends ParseOptions {
 
 const standIn: Login = { username: "-", password: "-" };
 
+/** Where the parts of a login belong, by mechanism. */
+const passwordKeys = { username: "sasl_username", password: "sasl_password" } as const;
+const clientKeys = {
+  username: "sasl_oauthbearer_client_id",
+  password: "sasl_oauthbearer_client_secret",
+} as const;
+const loginKeys: readonly string[] = [passwordKeys, clientKeys].flatMap(Object.values);
+
 const roles = "is not for a deployment: its functions have roles of their own";
 const files = "is not for a deployment: its functions have no such file";
 const secret = "is not for a deployment's file: name the secret that holds username and password";
@@ -43,9 +54,13 @@ const ownTable = "is not for a deployment: it makes a table of its own";
 const refusedOfCluster = {
   sasl_username: secret,
   sasl_password: secret,
+  sasl_oauthbearer_client_id: secret,
+  sasl_oauthbearer_client_secret: secret,
+  sasl_oauthbearer_token_file: files,
   ssl_ca_location: files,
   ssl_certificate_location: files,
   ssl_key_location: files,
+  ssl_key_password: files,
 } as const;
 
 const refused = {
@@ -85,8 +100,8 @@ export function restoreIntoSource(config: DeployedConfig): DeployedRestoreConfig
 export function deployedText(config: DeployedConfig | DeployedRestoreConfig): string {
   const withoutLogins = Object.entries(config).map(([section, value]) => {
     if (section !== "source" && section !== "target") return [section, value] as const;
-    const { sasl_username, sasl_password, ...connection } = value as BackupConfig["source"];
-    return [section, connection] as const;
+    const keys = Object.entries(value as BackupConfig["source"]);
+    return [section, Object.fromEntries(keys.filter(([key]) => !loginKeys.includes(key)))] as const;
   });
   const plain = Object.fromEntries(withoutLogins);
   return JSON.stringify(plain, undefined, 2).replaceAll("${", () => "$${");
@@ -130,9 +145,10 @@ function loginOverrides(given: Readonly<Record<string, unknown>>, logins: Logins
     if (given[section] === undefined || (login === "elsewhere" && !wantsLogin)) return [];
     const { username, password } = login === "elsewhere" ? standIn : login;
     const from = `the secret with the login of ${section}`;
+    const keys = sasl_mechanism === "OAUTHBEARER" ? clientKeys : passwordKeys;
     return [
-      { path: [section, "sasl_username"] as const, value: username, from },
-      { path: [section, "sasl_password"] as const, value: password, from },
+      { path: [section, keys.username] as const, value: username, from },
+      { path: [section, keys.password] as const, value: password, from },
     ];
   });
 }

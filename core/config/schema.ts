@@ -9,15 +9,15 @@ import { z } from "zod";
 import { catalogConfig } from "#core/config/catalog-schema.ts";
 import {
   checkBackupSettings,
-  checkConnection,
   checkRestoreSections,
   checkRestoreSettings,
   levelsOf,
 } from "#core/config/checks.ts";
+import { checkConnection } from "#core/config/connection-checks.ts";
+import { connectionKeys } from "#core/config/connection-schema.ts";
 import { storageConfig } from "#core/config/storage-schema.ts";
 import {
   backupIdRule,
-  bootstrapServers,
   byteSize,
   groupPattern,
   offsetSourceName,
@@ -29,61 +29,6 @@ import {
 } from "#core/config/values.ts";
 import { offsetStrategies } from "#core/offsets/contract.ts";
 import { frameCodecNames } from "#core/segment/codecs.ts";
-
-const connectionKeys = {
-  bootstrap_servers: bootstrapServers.meta({
-    description:
-      "Brokers to ask first, HOST:PORT: a list, or one string with commas. The others are found through them.",
-    example: ["kafka-1:9092", "kafka-2:9092"],
-  }),
-  security_protocol: z
-    .enum(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])
-    .default("PLAINTEXT")
-    .meta({
-      description: "How to talk to the brokers: with TLS (SSL), with a login (SASL), with both.",
-      example: "SASL_SSL",
-    }),
-  sasl_mechanism: z
-    .enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "AWS_MSK_IAM"])
-    .optional()
-    .meta({
-      description:
-        "The kind of login. Needed with SASL_PLAINTEXT and SASL_SSL. AWS_MSK_IAM is that of Amazon MSK with IAM, by the AWS credentials of the process.",
-      example: "SCRAM-SHA-512",
-    }),
-  aws_region: z
-    .string()
-    .regex(/^[a-z]{2}[a-z0-9-]*-\d+$/, "must be a region, e.g. eu-central-1")
-    .optional()
-    .meta({
-      description:
-        "Region of the cluster, for AWS_MSK_IAM. Needed only where the brokers' names do not say it.",
-      example: "eu-central-1",
-    }),
-  sasl_username: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({ description: "User of a login with a password.", example: "kafka-backup" }),
-  sasl_password: z.string().min(1).optional().meta({
-    description: "Password of the login. Take it from a variable rather than write it here.",
-    example: "${KAFKA_PASSWORD}",
-  }),
-  ssl_ca_location: z.string().min(1).optional().meta({
-    description:
-      "PEM file of the authorities that sign the brokers' certificates. Without it: those that Node trusts.",
-    example: "/etc/kafka/ca.pem",
-  }),
-  ssl_certificate_location: z.string().min(1).optional().meta({
-    description:
-      "PEM file of this client's certificate, where brokers ask for one. Needs ssl_key_location.",
-    example: "/etc/kafka/client.pem",
-  }),
-  ssl_key_location: z.string().min(1).optional().meta({
-    description: "PEM file of the certificate's private key, without a passphrase.",
-    example: "/etc/kafka/client-key.pem",
-  }),
-};
 
 const exclude = z
   .array(topicPattern)

@@ -25,6 +25,9 @@ export const connectTimeoutMs = 10_000;
 /** Kafka's request.timeout.ms: how long a broker may take beyond what it was told to wait. */
 export const requestTimeoutMs = 30_000;
 
+/** A broker reads the new login when it has answered what is in flight, which may take as long. */
+const renewalTimeoutMs = requestTimeoutMs + connectTimeoutMs;
+
 export function addressOf({ host, port }: BrokerAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
@@ -101,11 +104,16 @@ export class BrokerConnection {
   /** Resolves when requests may be sent; immediately unless the login's lifetime is over. */
   async ready(): Promise<void> {
     if (!this.#raw.loginExpired) return;
+    const timer = setTimeout(() => {
+      this.#raw.destroy(new Error(`no login within ${renewalTimeoutMs / 1000} s`));
+    }, renewalTimeoutMs);
     try {
       await this.#raw.loginAgain();
     } catch (error) {
       this.#raw.destroy(error as Error);
       throw this.#lost("the login could not be renewed", error);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -4,7 +4,7 @@ import type { LoginIdentity } from "#core/kafka/broker-connection.ts";
 import { kafkaError } from "#core/kafka/kafka-errors.ts";
 
 /** Node's and OpenSSL's codes for a server certificate that we do not accept. */
-const certificateCodes = new Set([
+export const certificateCodes = new Set([
   "CERT_HAS_EXPIRED",
   "CERT_NOT_YET_VALID",
   "CERT_SIGNATURE_FAILURE",

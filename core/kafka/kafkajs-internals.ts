@@ -9,12 +9,13 @@
 import type { Socket } from "node:net";
 import { Kafka, logLevel, type Mechanism, type SASLOptions } from "kafkajs";
 import type { VersionRange } from "#core/kafka/protocol/api-versions.ts";
+import type { TlsOptions } from "#core/kafka/tls-options.ts";
 import type { Logger } from "#core/runtime.ts";
 
 export interface TransportOptions {
   readonly clientId: string;
-  /** Options of `tls.connect`; undefined for plain TCP. */
-  readonly tls: { ca?: string; cert?: string; key?: string } | undefined;
+  /** Undefined for plain TCP. */
+  readonly tls: TlsOptions | undefined;
   readonly sasl: SASLOptions | Mechanism | undefined;
   readonly connectTimeoutMs: number;
   readonly logger: Logger;
@@ -55,9 +56,21 @@ interface Connection {
   isAuthenticated(): boolean;
   isConnected(): boolean;
   nextCorrelationId(): number;
+  /** Milliseconds that the broker gave the last login; 0 without an end. */
+  readonly sessionLifetime: { toNumber(): number };
+  /** `isAuthenticated` says no so many milliseconds before the end. */
+  reauthenticationThreshold: number;
 }
 
 export type ConnectionFactory = (host: string, port: number) => Promise<KafkajsConnection>;
+
+/**
+ * A login is renewed before the broker's session ends (KIP-368): 10 s before, as kafkajs does it, but of
+ * short sessions a share, as Kafka's own client does. With 10 s alone, a session of 10 s would be
+ * renewed before every request, which brokers refuse when it is oftener than once a second.
+ */
+const renewalMarginMsMax = 10_000;
+const renewalMarginShare = 0.15;
 
 const createClusterSymbol = "private:Kafka:createCluster";
 
@@ -110,6 +123,10 @@ export function connectionFactory(options: TransportOptions): ConnectionFactory 
       ...["isAuthenticated", "isConnected", "nextCorrelationId"],
     ]);
     const queue = connection!.requestQueue;
+    requireMethods("Connection.sessionLifetime", connection!.sessionLifetime, ["toNumber"]);
+    if (typeof connection!.reauthenticationThreshold !== "number") {
+      throw missing("Connection.reauthenticationThreshold");
+    }
     requireMethods("RequestQueue", queue, [
       ...["push", "rejectAll", "destroy", "scheduleCheckPendingRequests"],
     ]);
@@ -160,7 +177,7 @@ export class KafkajsConnection {
   async login(versions: ReadonlyMap<number, VersionRange>): Promise<void> {
     this.#connection.setVersions(Object.fromEntries(versions));
     this.#connection.setSupportAuthenticationProtocol(true);
-    await Promise.race([this.#connection.authenticate(), this.#closed]);
+    await this.loginAgain();
   }
 
   /** Why it was closed, or undefined while it is open. */
@@ -175,6 +192,11 @@ export class KafkajsConnection {
 
   async loginAgain(): Promise<void> {
     await Promise.race([this.#connection.authenticate(), this.#closed]);
+    const lifetimeMs = this.#connection.sessionLifetime.toNumber();
+    this.#connection.reauthenticationThreshold = Math.min(
+      renewalMarginMsMax,
+      Math.ceil(lifetimeMs * renewalMarginShare),
+    );
   }
 
   /**

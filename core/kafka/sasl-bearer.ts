@@ -9,20 +9,29 @@ import type { AuthenticationProviderArgs, Mechanism } from "kafkajs";
  * the client has to say a single 0x01 before the server ends the exchange with the reason
  * (section 3.2.3).
  *
- *   client-resp => "n,," kvsep "auth=Bearer " token kvsep kvsep
+ *   client-resp => "n,," kvsep "auth=Bearer " token kvsep *(name "=" value kvsep) kvsep
  *     kvsep => 0x01
  */
-const firstMessage = (token: string) => Buffer.from(`n,,\x01auth=Bearer ${token}\x01\x01`);
+function firstMessage(token: string, extensions: Extensions): Buffer {
+  const pairs = Object.entries(extensions).map(([name, value]) => `${name}=${value}\x01`);
+  return Buffer.from(`n,,\x01auth=Bearer ${token}\x01${pairs.join("")}\x01`);
+}
 const dummyMessage = Buffer.of(1);
 
+/** What some brokers want to know beside the token, by name (KIP-342). */
+type Extensions = Readonly<Record<string, string>>;
+
 /** `tokens` is asked at each login, and again where one's lifetime is over (KIP-368). */
-export function bearerMechanism(tokens: () => Promise<string>): Mechanism {
+export function bearerMechanism(
+  tokens: () => Promise<string>,
+  extensions: Extensions = {},
+): Mechanism {
   return {
     mechanism: "OAUTHBEARER",
     authenticationProvider: ({ saslAuthenticate }) => ({
       async authenticate() {
         const token = await tokens();
-        const answer = await exchange(saslAuthenticate, firstMessage(token));
+        const answer = await exchange(saslAuthenticate, firstMessage(token, extensions));
         if (answer.length === 0) return;
         try {
           await exchange(saslAuthenticate, dummyMessage);

@@ -20,14 +20,14 @@ test.each(modes)("a new %s file takes its place and brokers from variables", (mo
 });
 
 /**
- * Blocks are divided by empty lines; one of the two for storage stays. A region is for a login
- * without user and password.
+ * Blocks are divided by empty lines; one of the two for storage stays. A region and tokens are for
+ * logins without user and password.
  */
 function withEverythingInUse(text: string, backend: string): string {
   const blocks = text.split("\n\n").map((block) => block.replaceAll(/^#(?= {2}|\w)/gm, ""));
   const isOther = (block: string) => /^storage:/m.test(block) && !block.includes(backend);
   const used = blocks.filter((block) => !isOther(block)).join("\n\n");
-  return used.replaceAll(/^ +aws_region:.*\n/gm, "");
+  return used.replaceAll(/^ +(aws_region|sasl_oauthbearer_\w+):.*\n( {4,}\w.*\n)*/gm, "");
 }
 
 const variants = modes.flatMap((mode) => [[mode, "filesystem"] as const, [mode, "s3"] as const]);
@@ -41,7 +41,7 @@ test.each(variants)("a new %s file is right with all its keys in use, on %s", (m
     ]),
   );
   const text = withEverythingInUse(configTemplate(mode), `backend: ${backend}`);
-  const config = parse(text, { env: { ...secrets, KAFKA_PASSWORD: "p" } });
+  const config = parse(text, { env: { ...secrets, KAFKA_PASSWORD: "p", KAFKA_KEY_PASSWORD: "k" } });
   expect(config.storage.backend).toBe(backend);
   const cluster = config.mode === "backup" ? config.source : config.target;
   expect(cluster).toMatchObject({ sasl_password: "p", security_protocol: "SASL_SSL" });
