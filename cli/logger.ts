@@ -20,7 +20,9 @@ export function terminalLogger(terminal: Terminal, clock: Clock, lowest: LogLeve
       if (logLevels.indexOf(level) < logLevels.indexOf(lowest)) return;
       const time = terminal.style("dim", new Date(clock.nowMs()).toISOString());
       const name = terminal.style(levelStyles[level], level.padEnd(5));
-      terminal.line([time, name, message, ...Object.entries(fields).map(fieldText)].join(" "));
+      const told = new Set(message.split(/[\s,:;()"]+/));
+      const untold = Object.entries(fields).filter(([, value]) => !isTold(told, value));
+      terminal.line([time, name, message, ...untold.map(fieldText)].join(" "));
     };
   return {
     debug: write("debug"),
@@ -28,6 +30,11 @@ export function terminalLogger(terminal: Terminal, clock: Clock, lowest: LogLeve
     warn: write("warn"),
     error: write("error"),
   };
+}
+
+/** Fields are for logs that machines read: a person need not see a message's own words again. */
+function isTold(words: ReadonlySet<string>, value: unknown): boolean {
+  return typeof value === "string" && words.has(value);
 }
 
 function fieldText([key, value]: [string, unknown]): string {

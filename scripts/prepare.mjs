@@ -6,7 +6,7 @@
  *   node scripts/prepare.mjs REQUIREMENT...     java maven python openssl
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import {
   missingJava,
   missingMaven,
@@ -31,11 +31,31 @@ function oldNode() {
   return `Node ${nodeMajorMin} or later is needed to install the rest: this is ${node}.`;
 }
 
-/** npm writes the hidden lockfile last, when an installation is complete. */
+/**
+ * npm writes the hidden lockfile last, when an installation is complete. Contents are compared, not
+ * times: `git checkout` and `touch` make a lockfile newer that nobody changed.
+ */
 function isInstalled() {
-  const installed = "node_modules/.package-lock.json";
-  if (!existsSync(installed)) return false;
-  return statSync(installed).mtimeMs >= statSync("package-lock.json").mtimeMs;
+  const installed = lockedPackages("node_modules/.package-lock.json");
+  const wanted = lockedPackages("package-lock.json");
+  if (installed === undefined || wanted === undefined) return false;
+  for (const [path, { version, integrity, optional }] of Object.entries(wanted)) {
+    const found = installed[path];
+    // Optional ones are those of other systems, too, and npm leaves them out.
+    if (path === "" || (found === undefined && optional === true)) continue;
+    if (found?.version !== version || found?.integrity !== integrity) return false;
+  }
+  return Object.keys(installed).every((path) => wanted[path] !== undefined);
+}
+
+/**
+ * @typedef {{ version?: string, integrity?: string, optional?: boolean }} LockedPackage
+ * @param {string} file
+ * @returns {Record<string, LockedPackage> | undefined} by path below the checkout
+ */
+function lockedPackages(file) {
+  if (!existsSync(file)) return undefined;
+  return JSON.parse(readFileSync(file, "utf8")).packages;
 }
 
 const names = process.argv.slice(2);

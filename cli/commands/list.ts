@@ -52,7 +52,7 @@ async function listText(io: Io, url: string, backups: readonly ListedBackup[]): 
 
 function rowOf(backup: ListedBackup): string[] {
   if (backup.status === "unreadable") return [backup.backup_id, "damaged"];
-  if (backup.status === "uncommitted") return [backup.backup_id, "none yet"];
+  if (backup.status === "uncommitted") return [backup.backup_id, "no run yet"];
   return [
     backup.backup_id,
     String(backup.generation),

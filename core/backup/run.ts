@@ -14,6 +14,7 @@ import { type FinishedBackup, finishBackup } from "#core/backup/finish.ts";
 import { backupPartition } from "#core/backup/partition.ts";
 import { type PlannedBackup, planBackup } from "#core/backup/plan.ts";
 import { oneForEach, placeOf, worksOf } from "#core/backup/ranges.ts";
+import { tellMatches, warnOfCopies } from "#core/backup/tell-topics.ts";
 import { throwIfWorthless } from "#core/backup/worth.ts";
 import { byteRateOf } from "#core/byte-rate.ts";
 import { withLease } from "#core/catalog/with-lease.ts";
@@ -38,6 +39,8 @@ export async function runBackup(
   const scope = { backupId: request.backup_id, purpose: "backup" };
   return withLease(deps, scope, deadline, async (lease, deadline) => {
     const planned = await planBackup(deps, request);
+    tellMatches(deps.logger, planned.plan, request.topics);
+    await warnOfCopies(deps, planned.plan, request.topics);
     const failed = [
       ...planned.failed,
       ...(await backupPartitions(deps, request, planned.plan, deadline)),

@@ -20,7 +20,7 @@ export function selectTopics(
   const isExcluded = picomatch([...patterns.exclude], { dot: true });
   const selected = new Map<string, TopicDescription>();
   for (const pattern of patterns.include) {
-    const found = topics.filter((topic) => includes(pattern, topic));
+    const found = topics.filter(includes(pattern));
     if (found.length === 0) throw nothingFound(pattern);
     for (const topic of found) {
       if (!isExcluded(topic.name)) selected.set(topic.name, topic);
@@ -35,9 +35,15 @@ export function selectTopics(
   return [...selected.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function includes(pattern: string, topic: TopicDescription): boolean {
-  if (pattern === topic.name) return true;
-  return !topic.internal && picomatch.isMatch(topic.name, pattern, { dot: true });
+function includes(pattern: string): (topic: TopicDescription) => boolean {
+  const isMatch = matchesTopic(pattern);
+  return ({ name, internal }) => pattern === name || (!internal && isMatch(name));
+}
+
+/** Whether a glob of `topics.include` means a name. */
+export function matchesTopic(pattern: string): (name: string) => boolean {
+  const isMatch = picomatch(pattern, { dot: true });
+  return (name) => isMatch(name);
 }
 
 function nothingFound(pattern: string): BackupError {

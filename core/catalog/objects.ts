@@ -32,10 +32,16 @@ import {
   checkBackupId,
   compareKeys,
   inBackup,
+  leasesFolder,
   manifestsFolder,
+  parseLeaseKey,
+  parseManifestKey,
+  parseSegmentKey,
   runsFolder,
+  stateRunsFolder,
   topicsFolder,
 } from "#core/storage/keys.ts";
+import { isRunDocumentKey, isRunStateKey } from "#core/storage/run-keys.ts";
 
 export interface ObjectCatalogDeps {
   readonly storage: StorageBackend;
@@ -78,8 +84,19 @@ export function openObjectCatalog(deps: ObjectCatalogDeps): Catalog {
   };
 }
 
-/** Folders that a backup has from its first run on; a folder with none of them is somebody's. */
-const backupFolders = [manifestsFolder, runsFolder, "state/", topicsFolder];
+/**
+ * What a backup has from its first run on. A folder's name is not enough: others keep `state/` and
+ * `topics/` too, and a folder of somebody's is no backup that lacks its runs.
+ */
+const signs: readonly { readonly folder: string; isOurs(key: string): boolean }[] = [
+  { folder: manifestsFolder, isOurs: (key) => parseManifestKey(key) !== undefined },
+  { folder: leasesFolder, isOurs: (key) => parseLeaseKey(key) !== undefined },
+  { folder: stateRunsFolder, isOurs: isRunStateKey },
+  { folder: runsFolder, isOurs: isRunDocumentKey },
+  { folder: topicsFolder, isOurs: (key) => parseSegmentKey(key) !== undefined },
+];
+/** Keys of each folder that are looked at: among what is ours, what is not is rare. */
+const keysLookedAt = 100;
 
 async function* listBackups(storage: StorageBackend): AsyncGenerator<string> {
   const ids: string[] = [];
@@ -121,8 +138,12 @@ function isBackupId(id: string): boolean {
 }
 
 async function holdsBackup(storage: StorageBackend, id: string): Promise<boolean> {
-  for await (const folder of storage.listFolders(inBackup(id, ""))) {
-    if (backupFolders.includes(`${folder}/`)) return true;
+  for (const { folder, isOurs } of signs) {
+    let left = keysLookedAt;
+    for await (const { key } of storage.list(inBackup(id, folder))) {
+      if (isOurs(key.slice(inBackup(id, "").length))) return true;
+      if (--left === 0) break;
+    }
   }
   return false;
 }

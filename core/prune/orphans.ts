@@ -4,6 +4,7 @@ import type { Deadline } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import {
   inBackup,
+  leasesFolder,
   manifestsFolder,
   newestManifestKey,
   parseManifestKey,
@@ -13,6 +14,7 @@ import {
   stateRunsFolder,
   topicsFolder,
 } from "#core/storage/keys.ts";
+import { isRunDocumentKey, isRunStateKey } from "#core/storage/run-keys.ts";
 import { threePhaseFolder } from "#core/storage/three-phase-keys.ts";
 import { stateValidationsFolder, validationReportsFolder } from "#core/storage/validation-keys.ts";
 
@@ -57,14 +59,12 @@ export async function* findOrphans(
 }
 
 const recordFolders = [
-  "state/lease/",
+  leasesFolder,
   restoresFolder,
   stateValidationsFolder,
   threePhaseFolder,
   validationReportsFolder,
 ];
-const runDocumentPattern = /^runs\/[^/]+\/(run\.json|cluster\.json|topics\/[^/]+\.json)$/;
-const runStatePattern = /^state\/runs\/[^/]+\/(run\.json|plan\.json|checkpoints\/.+\.json)$/;
 const runPagePattern = /^manifests\/runs-\d{8}-\d{8}\.json$/;
 
 /**
@@ -80,8 +80,8 @@ function orphanKind(key: string): OrphanKind | undefined {
     if (name === undefined) return "foreign";
     return name.extension === "index" ? "index" : "segment";
   }
-  if (key.startsWith(runsFolder)) return runDocumentPattern.test(key) ? "run_document" : "foreign";
-  if (key.startsWith(stateRunsFolder)) return runStatePattern.test(key) ? "run_state" : "foreign";
+  if (key.startsWith(runsFolder)) return isRunDocumentKey(key) ? "run_document" : "foreign";
+  if (key.startsWith(stateRunsFolder)) return isRunStateKey(key) ? "run_state" : "foreign";
   if (key.startsWith(manifestsFolder)) return runPagePattern.test(key) ? "run_page" : "foreign";
   return "foreign";
 }

@@ -1,5 +1,5 @@
 /** The checks for a target topic that is there already. */
-import { type BackupError, isBackupError } from "#core/errors.ts";
+import { type BackupError, errorTable, isBackupError } from "#core/errors.ts";
 import type { TopicSetting } from "#core/kafka/cluster.ts";
 import type { Finding } from "#core/restore/findings.ts";
 import { harmIfKept, retentionFindings } from "#core/restore/settings-harm.ts";
@@ -84,7 +84,7 @@ function checkContents(check: TopicCheck, target: TargetTopic): Finding[] {
       message: `${what} holds ${held} offsets already`.trim(),
       remedy: request.allow_non_empty
         ? "Consumers will see the restored records after those, some perhaps a second time."
-        : "Restore under another name with restore.topic_mapping, or pass --yes to append.",
+        : errorTable.TargetNotEmptyError.hint,
     });
   }
   return findings;

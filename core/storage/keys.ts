@@ -276,12 +276,14 @@ export function backupPlanKey(runId: string): string {
   return `${stateRunFolder(runId)}plan.json`;
 }
 
+export const leasesFolder = "state/lease/";
+
 /**
  * `purpose` is what the lease guards, its parts divided by colons: `backup`,
  * `restore:{cluster id}`. Each part becomes a folder.
  */
 export function leaseFolder(purpose: string): string {
-  return `state/lease/${purpose.split(":").map(escapedPart).join("/")}/`;
+  return `${leasesFolder}${purpose.split(":").map(escapedPart).join("/")}/`;
 }
 
 /** One key per acquisition and renewal, each created only if absent: the greatest token holds. */

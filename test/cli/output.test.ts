@@ -152,6 +152,23 @@ describe("progress", () => {
     bytes: 2 ** 20,
   } as const;
 
+  test("a field whose value the message has is not told twice", () => {
+    const io = fakeIo();
+    const logger = terminalLogger(new Terminal(io.stderr, {}), clock, "info");
+    logger.info("restore 20260101T000000Z-b: prepare", { phase: "prepare", topic: "orders" });
+    logger.info("beginning restore orders-1", { topic: "orders" });
+    expect(
+      io
+        .err()
+        .split("\n")
+        .map((line) => line.replace(/^\S+ /, "")),
+    ).toEqual([
+      "info  restore 20260101T000000Z-b: prepare topic=orders",
+      "info  beginning restore orders-1 topic=orders",
+      "",
+    ]);
+  });
+
   test("elsewhere than on a terminal is a plain line every 10 seconds", () => {
     const io = fakeIo();
     const { onProgress, stop } = showProgress(new Terminal(io.stderr, {}), clock, "backup");

@@ -134,7 +134,8 @@ export function manifestContract(opened: Opened): void {
       checkpointOf(0),
     );
     await storage.put("snapshots/one.json", Buffer.from("{}"));
-    await storage.put("somebody-elses/file.txt", Buffer.from("hello"));
+    const foreign = ["file.txt", "state/0_1/rocksdb/LOG", "topics/list.json", "runs/1/log.txt"];
+    for (const key of foreign) await storage.put(`somebody-elses/${key}`, Buffer.from("hello"));
     const listed = await collect(catalog.listBackups());
     expect(listed.filter((id) => ids.includes(id))).toEqual(ids);
     expect(listed).toEqual([...listed].sort());

@@ -404,15 +404,16 @@ test("K3: positions in a topic that was created anew are those of its own life",
   await engine.backup([name]);
 
   const targetOf = async (lineage: number, into: string) => {
-    await engine.restore({ [name]: into }, { lineage });
-    const { plan } = await reset(engine, [group]);
+    const { report } = await engine.restore({ [name]: into }, { lineage });
+    const { plan } = await reset(engine, [group], { restore_id: report.restore_id });
     return plan.groups[0]?.partitions.map((one) => [one.source_offset, one.target_offset]);
   };
   const [newer, older] = [randomName("newer"), randomName("older")];
   expect(await targetOf(2, newer)).toEqual([[3n, 3n]]);
   expect(await targetOf(1, older)).toEqual([[40n, 40n]]);
   expect(await committedBy(group)).toMatchObject({ [`${newer}-0`]: 3n, [`${older}-0`]: 40n });
-  await expect(reset(engine, [group], { offset_source: "current" })).rejects.toMatchObject({
+  const current = { offset_source: "current", restore_id: "newest" } as const;
+  await expect(reset(engine, [group], current)).rejects.toMatchObject({
     name: "PreflightRefusedError",
   });
 });
