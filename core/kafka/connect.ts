@@ -1,5 +1,4 @@
 /** Makes a `Cluster` over kafkajs's connections. */
-import type { Mechanism, SASLOptions } from "kafkajs";
 import { BackupError } from "#core/errors.ts";
 import { clusterOperations, groupOperations } from "#core/kafka/authorized-operations.ts";
 import {
@@ -15,7 +14,7 @@ import { commitOffsets, deleteOffsets } from "#core/kafka/group-changes.ts";
 import { committedOffsets, describeGroups } from "#core/kafka/group-requests.ts";
 import { type ConnectionFactory, connectionFactory } from "#core/kafka/kafkajs-internals.ts";
 import { logSizes } from "#core/kafka/log-sizes.ts";
-import { regionOfBrokers } from "#core/kafka/msk-region.ts";
+import { type LoginDeps, loginOf, saslOf } from "#core/kafka/login.ts";
 import {
   endOffsetOfEpoch,
   listOffsets,
@@ -23,8 +22,8 @@ import {
   openTransactions,
 } from "#core/kafka/partition-requests.ts";
 import { initProducerId, Producer } from "#core/kafka/produce-requests.ts";
-import { bearerMechanism } from "#core/kafka/sasl-bearer.ts";
 import { retryBudgetMsDefault, Session } from "#core/kafka/session.ts";
+import { tlsOptionsOf } from "#core/kafka/tls-options.ts";
 import {
   alterTopicSettings,
   createTopics,
@@ -33,17 +32,14 @@ import {
   topicSettings,
   validateNewTopic,
 } from "#core/kafka/topic-requests.ts";
-import type { Clock, Logger } from "#core/runtime.ts";
+import type { Logger } from "#core/runtime.ts";
 
-export interface ConnectDeps {
-  readonly clock: Clock;
+export interface ConnectDeps extends LoginDeps {
   readonly logger: Logger;
   /** How long requests that may be repeated are repeated; 30 s when not given. */
   readonly retryBudgetMs?: number;
   /** Connections per broker for fetches, and as many for produce requests; 4 when not given. */
   readonly lanes?: number;
-  /** What makes the tokens of AWS_MSK_IAM; AWS's credentials when not given. */
-  readonly iamTokens?: () => Promise<string>;
 }
 
 /** One for each partition that a backup or restore works on at a time by default. */
@@ -52,8 +48,9 @@ const portDefault = 9092;
 
 /**
  * Connects to the first bootstrap server that answers. Throws InvalidRequestError for an address
- * or combination that cannot work, AccessDeniedError for a refused login or certificate, and
- * BrokerUnavailableError that names every server and why it did not answer.
+ * or combination that cannot work, InvalidConfigError for certificates and keys that cannot be
+ * used, AccessDeniedError for a refused login or certificate, and BrokerUnavailableError that names
+ * every server and why it did not answer.
  */
 export async function connectCluster(config: ClusterConfig, deps: ConnectDeps): Promise<Cluster> {
   const { clock, logger } = deps;
@@ -85,11 +82,14 @@ export interface Transport {
   readonly identity: LoginIdentity;
 }
 
-/** Throws InvalidRequestError for a combination that cannot work. Connects to nothing. */
+/**
+ * Throws InvalidRequestError for a combination that cannot work, and InvalidConfigError for
+ * certificates and keys that cannot be used. Connects to nothing.
+ */
 export async function transportOf(config: ClusterConfig, deps: ConnectDeps): Promise<Transport> {
   const { logger } = deps;
   const clientId = config.client_id ?? clientIdDefault;
-  const tls = tlsOf(config);
+  const tls = tlsOptionsOf(config);
   const sasl = await saslOf(config, deps);
   return {
     make: connectionFactory({ clientId, tls, sasl, connectTimeoutMs, logger }),
@@ -139,68 +139,4 @@ export function parseAddress(server: string): BrokerAddress {
     "InvalidRequestError",
     `bootstrap server "${server}" is not of the form host:port`,
   );
-}
-
-function tlsOf(config: ClusterConfig): { ca?: string; cert?: string; key?: string } | undefined {
-  if (!config.security_protocol?.endsWith("SSL")) return undefined;
-  return {
-    ...(config.ssl_ca === undefined ? {} : { ca: config.ssl_ca }),
-    ...(config.ssl_certificate === undefined ? {} : { cert: config.ssl_certificate }),
-    ...(config.ssl_key === undefined ? {} : { key: config.ssl_key }),
-  };
-}
-
-function withSasl(config: ClusterConfig): boolean {
-  return config.security_protocol?.startsWith("SASL") ?? false;
-}
-
-const mechanisms = {
-  PLAIN: "plain",
-  "SCRAM-SHA-256": "scram-sha-256",
-  "SCRAM-SHA-512": "scram-sha-512",
-} as const;
-
-async function saslOf(
-  config: ClusterConfig,
-  deps: ConnectDeps,
-): Promise<SASLOptions | Mechanism | undefined> {
-  if (!withSasl(config)) return undefined;
-  const { sasl_mechanism, sasl_username, sasl_password } = config;
-  if (sasl_mechanism === "AWS_MSK_IAM") {
-    const tokens = deps.iamTokens ?? (await iamTokensFor(config, deps.clock));
-    return bearerMechanism(tokens);
-  }
-  if (sasl_mechanism === undefined || sasl_username === undefined || sasl_password === undefined) {
-    throw new BackupError(
-      "InvalidRequestError",
-      `${config.security_protocol} needs sasl_mechanism, sasl_username and sasl_password`,
-    );
-  }
-  const mechanism = mechanisms[sasl_mechanism];
-  const login: SASLOptions = { mechanism, username: sasl_username, password: sasl_password };
-  return login;
-}
-
-async function iamTokensFor(config: ClusterConfig, clock: Clock): Promise<() => Promise<string>> {
-  const region = config.aws_region ?? regionOfBrokers(config.bootstrap_servers);
-  if (region === undefined) {
-    throw new BackupError("InvalidRequestError", "AWS_MSK_IAM needs aws_region");
-  }
-  const { mskIamTokens } = await import("#core/kafka/msk-iam-token.ts");
-  return mskIamTokens(region, clock);
-}
-
-function loginOf(config: ClusterConfig): Pick<LoginIdentity, "login" | "loginHint"> {
-  if (!withSasl(config)) return { login: undefined };
-  const { sasl_mechanism, sasl_username } = config;
-  if (sasl_mechanism === "AWS_MSK_IAM") {
-    return {
-      login: "SASL AWS_MSK_IAM login",
-      loginHint: "Let the role kafka-cluster:Connect to the cluster, and check aws_region.",
-    };
-  }
-  return {
-    login: `SASL ${sasl_mechanism} login of user "${sasl_username}"`,
-    loginHint: "Check sasl_mechanism, sasl_username and sasl_password.",
-  };
 }
