@@ -20,7 +20,14 @@ export interface Examined {
 
 export function examine(asked: Examined, deps: Partial<DoctorDeps> = {}): Promise<DoctorReport> {
   const { backup_id, connection, include, storage, restore } = asked;
-  const cluster = { ...connection, topics: { include } };
+  // Of certificates a configuration holds paths, a connection contents.
+  const {
+    ssl_ca: _ca,
+    ssl_certificate: _certificate,
+    ssl_key: _key,
+    ...keysOfSection
+  } = connection;
+  const cluster = { ...keysOfSection, topics: { include } };
   const keys =
     restore === undefined
       ? { mode: "backup", source: cluster }

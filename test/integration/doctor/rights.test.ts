@@ -1,9 +1,12 @@
 /** What `doctor` finds of rights, on a Kafka whose authorizer lets one user do what is granted. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { run } from "#cli/main.ts";
+import { exitCodes } from "#core/errors.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
+import { fakeIo } from "#test/cli/fake-io.ts";
 import { examine, linesOf, seenOf } from "#test/support/doctor.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
 import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
@@ -156,4 +159,23 @@ test("S5: neither report nor text holds a secret, also where the login is refuse
   ]);
   expect(report.checks.filter(({ status }) => status === "skipped")).not.toEqual([]);
   expect(JSON.stringify(report)).not.toContain(password);
+});
+
+test("the command exits 0 where there is nothing to mend, with a line for each check", async () => {
+  const topic = await createTopic(kafka.admin);
+  const file = join(folder, "backup.yaml");
+  const config = {
+    ...{ mode: "backup", backup_id: randomName("backup") },
+    source: { bootstrap_servers: kafka.bootstrapServers, topics: { include: [topic] } },
+    storage: { backend: "filesystem", path: folder },
+  };
+  await writeFile(file, JSON.stringify(config));
+  const io = fakeIo();
+  const exitCode = await run(["doctor", "--config", file], io);
+  const stdout = io.out();
+  expect(stdout).toMatch(/^source +brokers +ok +1 of 1 brokers reached as advertised, cluster /m);
+  expect(stdout).toMatch(/^source +topics +ok +1 topics with 1 partitions selected /m);
+  expect(stdout).toMatch(/^storage +conditional-writes +ok +1 of 20 simultaneous writers/m);
+  expect(stdout).toMatch(/^Nothing to mend\.$/m);
+  expect([exitCode, io.err()]).toEqual([exitCodes.done, ""]);
 });
