@@ -59,6 +59,20 @@ test("C2: a store that looks before it writes, and writes over what came between
   expect(findings).toMatchObject([{ code: "conditional-writes-ignored" }]);
 });
 
+test("C2: a store that tells two writers that they won is found, whatever it keeps", async () => {
+  const storage = openMemory();
+  let asked = 0;
+  const generous = withMethods(storage, {
+    async createIfAbsent(key, body) {
+      const outcome = await storage.createIfAbsent(key, body);
+      return ++asked === 2 ? "created" : outcome;
+    },
+  });
+  const { seen, findings } = await checkConditionalWrites({ storage: generous, folder });
+  expect(seen).toBe("2 of 20 simultaneous writers of one key won");
+  expect(findings).toMatchObject([{ code: "conditional-writes-ignored" }]);
+});
+
 test.each([
   ["get", "read an object"],
   ["getRange", "read a part of an object"],
