@@ -80,7 +80,8 @@ export async function openStorageAt(
   const { withAwsEnvironment } = await import("#core/config/storage-environment.ts");
   const { clock, logger, deadline } = session;
   const config = withAwsEnvironment(location, session.io.env);
-  const storage = await openStorage(config, { clock, logger, signal: deadline.signal });
+  const watch = session.watch("storage");
+  const storage = await openStorage(config, { clock, logger, signal: deadline.signal, watch });
   session.closeLater(() => storage.close());
   return storage;
 }
@@ -122,6 +123,7 @@ export async function connectTo(
   const connecting = connectCluster(config, {
     clock,
     logger,
+    watch: session.watch(`brokers of the ${section}`),
     ...(lanes !== undefined && { lanes }),
   });
   const cluster = await unlessStopped(connecting, deadline.signal, (late) => late.disconnect());

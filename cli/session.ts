@@ -5,6 +5,7 @@ import { type LogLevel, terminalLogger } from "#cli/logger.ts";
 import { type OwnFormats, writeData } from "#cli/output.ts";
 import { type ProgressDisplay, showProgress } from "#cli/progress.ts";
 import { Terminal } from "#cli/terminal.ts";
+import { CircuitBreaker, type ServiceWatch } from "#core/circuit-breaker.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
 import { type Clock, type Deadline, deadlineAt, type Logger, type NewId } from "#core/runtime.ts";
 import { randomId, systemClock } from "#core/system.ts";
@@ -26,6 +27,13 @@ export interface Session {
   write(value: unknown, describe: () => string | Promise<string>, own?: OwnFormats): Promise<void>;
   /** Shows progress until the session ends or `stop` is called. */
   progress(step: string): ProgressDisplay;
+  /**
+   * Ends what follows, as Ctrl-C would, once brokers or storage answer nothing any more. For runs
+   * that can be continued.
+   */
+  stopWhenNothingAnswers(): void;
+  /** What clients of a service tell whether it answers. */
+  watch(service: string): ServiceWatch;
   /** Has `close` called when the command is over, whichever way; the last one opened first. */
   closeLater(close: () => unknown): void;
 }
@@ -45,6 +53,7 @@ export async function runSession(
   const terminal = new Terminal(io.stderr, io.env);
   const clock = systemClock;
   const abort = new AbortController();
+  const breaker = new CircuitBreaker(clock);
   const stopListening = io.onSignal(cancelOnSignal(io, terminal, clock, abort));
   const closers: (() => unknown)[] = [];
   const session: Session = {
@@ -60,6 +69,11 @@ export async function runSession(
       closers.push(display.stop);
       return display;
     },
+    stopWhenNothingAnswers() {
+      const gone = breaker.beginRun();
+      gone.addEventListener("abort", () => abort.abort(gone.reason), { once: true });
+    },
+    watch: (service) => breaker.watch(service),
     closeLater: (close) => closers.push(close),
   };
   try {

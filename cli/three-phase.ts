@@ -41,6 +41,7 @@ export async function runThreePhases(
     return plan.would === "refuse" ? exitCodes.preflightRefused : exitCodes.done;
   }
   const { runThreePhase } = await import("#core/three-phase/run.ts");
+  session.stopWhenNothingAnswers();
   const { onProgress, stop } = session.progress("restore");
   const options = { ...restoreOptionsOf(config, isNew), resume };
   const result = await runThreePhase({ ...deps, onProgress }, request, options, session.deadline);

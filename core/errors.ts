@@ -224,6 +224,14 @@ export const errorTable = {
     summary: "The object store asked to slow down.",
     hint: "Lower backup.max_concurrent_partitions, or raise the quota; the run can be resumed.",
   },
+  CircuitOpenError: {
+    retry: "never",
+    status: 503,
+    exitCode: exitCodes.failed,
+    summary:
+      "The brokers or the object store answered nothing any more: the run was stopped, and what is durable stays.",
+    hint: "When they answer again, run the same command: a backup goes on from its checkpoints, a restore from what was acknowledged.",
+  },
   CancelledError: {
     retry: "never",
     status: 499,

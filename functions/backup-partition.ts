@@ -9,9 +9,10 @@ const input = workItemRequest.extend({
 });
 
 export const handler = step(input, async (step, { run, item }) => {
+  const deadline = step.workerDeadline();
   const deps = await step.backupDeps();
   const throttledBeforeMs = deps.cluster.throttledMs();
-  const outcome = await backupWorkItem(deps, { run, item }, run.turn_ms, step.deadline);
+  const outcome = await backupWorkItem(deps, { run, item }, run.turn_ms, deadline);
   step.measure(run.backup_id, {
     RecordsArchived: [outcome.records, "Count"],
     BytesArchived: [outcome.bytes, "Bytes"],

@@ -6,9 +6,10 @@ import { step, throttleMetric } from "#functions/runtime.ts";
 const input = restoreItemRequest.extend({ run: restoreRunOfMachine });
 
 export const handler = step(input, async (step, request) => {
+  const deadline = step.workerDeadline();
   const deps = await step.restoreDeps();
   const throttledBeforeMs = deps.cluster.throttledMs();
-  const outcome = await restoreWorkItem(deps, request, request.run.turn_ms, step.deadline);
+  const outcome = await restoreWorkItem(deps, request, request.run.turn_ms, deadline);
   step.measure(request.run.backup_id, {
     RecordsRestored: [outcome.records, "Count"],
     BytesRestored: [outcome.bytes, "Bytes"],

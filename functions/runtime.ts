@@ -15,6 +15,7 @@ import type { Context } from "aws-lambda";
 import type { z } from "zod";
 import type { BackupDeps } from "#core/backup/contract.ts";
 import type { CatalogDeps } from "#core/backup/steps/contract.ts";
+import { CircuitBreaker } from "#core/circuit-breaker.ts";
 import type { DeployedConfig, DeployedRestoreConfig } from "#core/config/deployment.ts";
 import { BackupError, isBackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
@@ -32,6 +33,9 @@ const metrics = new Metrics({
 });
 /** Without a trace of each request: a worker makes thousands, and the SDK would patch `http`. */
 const tracer = new Tracer({ captureHTTPsRequests: false });
+
+/** One invocation at a time, so one run at a time. */
+const breaker = new CircuitBreaker(systemClock);
 
 const logger: Logger = {
   debug: (message, fields = {}) => lambdaLogger.debug(message, fields),
@@ -51,6 +55,7 @@ const clients = new Clients(
     table: process.env.KAFKA_BACKUP_TABLE,
   },
   logger,
+  breaker,
 );
 
 const workers = Number(process.env.KAFKA_BACKUP_WORKERS);
@@ -64,6 +69,11 @@ const marginMs = 60_000;
 /** What a step works with. */
 export interface Step {
   readonly deadline: Deadline;
+  /**
+   * The same for a worker: its signal aborts with a CircuitOpenError once brokers or storage answer
+   * nothing any more. Other steps are repeated by the state machine.
+   */
+  workerDeadline(): Deadline;
   /** Workers of a state machine's Map at a time, as its definition says. */
   readonly workers: number;
   config(): Promise<DeployedConfig>;
@@ -138,6 +148,7 @@ function stepWithin(context: Context): Step {
   });
   return {
     deadline: deadlineAt(systemClock, endsAtMs),
+    workerDeadline: () => deadlineAt(systemClock, endsAtMs, breaker.beginRun()),
     workers,
     config: () => clients.config(),
     restoreConfig: () => clients.restoreConfig(),

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { openCatalog, openTable } from "#core/catalog/open.ts";
+import type { CircuitBreaker } from "#core/circuit-breaker.ts";
 import {
   type DeployedConfig,
   type DeployedRestoreConfig,
@@ -43,6 +44,7 @@ export interface Settings {
 export class Clients {
   readonly #settings: Settings;
   readonly #logger: Logger;
+  readonly #breaker: CircuitBreaker;
   readonly #logins = new Kept(() => readLogins(this.#settings));
   readonly #config = new Kept(() => this.#readConfig());
   readonly #restoreConfig = new Kept(() => this.#readRestoreConfig());
@@ -51,9 +53,10 @@ export class Clients {
   readonly #target = new Kept(() => this.#connectTarget());
   readonly #table = new Kept((table: string) => openTable({ table }));
 
-  constructor(settings: Settings, logger: Logger) {
+  constructor(settings: Settings, logger: Logger, breaker: CircuitBreaker) {
     this.#settings = settings;
     this.#logger = logger;
+    this.#breaker = breaker;
   }
 
   /**
@@ -120,7 +123,8 @@ export class Clients {
   /** Both configurations have the same. */
   async #openStorage(): Promise<StorageBackend> {
     const { storage } = await this.config();
-    return openStorage(storage, { clock: systemClock, logger: this.#logger });
+    const watch = this.#breaker.watch("storage");
+    return openStorage(storage, { clock: systemClock, logger: this.#logger, watch });
   }
 
   async #connectSource(): Promise<Cluster> {
@@ -146,7 +150,9 @@ export class Clients {
       });
     }
     try {
-      return await connectCluster(connection, { clock: systemClock, logger: this.#logger, lanes });
+      const watch = this.#breaker.watch(`brokers of the ${which}`);
+      const deps = { clock: systemClock, logger: this.#logger, lanes, watch };
+      return await connectCluster(connection, deps);
     } catch (error) {
       // A login may have been rotated.
       for (const kept of [this.#logins, this.#config, this.#restoreConfig]) kept.forget();

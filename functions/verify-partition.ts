@@ -6,9 +6,10 @@ import { step, throttleMetric } from "#functions/runtime.ts";
 const input = verifyItemRequest.extend({ run: restoreRunOfMachine });
 
 export const handler = step(input, async (step, request) => {
+  const deadline = step.workerDeadline();
   const deps = await step.restoreDeps();
   const throttledBeforeMs = deps.cluster.throttledMs();
-  const outcome = await verifyWorkItem(deps, request, request.run.turn_ms, step.deadline);
+  const outcome = await verifyWorkItem(deps, request, request.run.turn_ms, deadline);
   step.measure(request.run.backup_id, {
     RecordsVerified: [outcome.records, "Count"],
     BytesVerified: [outcome.bytes, "Bytes"],

@@ -32,6 +32,7 @@ export const configure: Configure = (command, context) => {
     const lanes = config.backup.max_concurrent_partitions;
     const cluster = await connectTo(session, "source", config.source, lanes);
     const { clock, logger, newId } = session;
+    session.stopWhenNothingAnswers();
     const { onProgress, stop } = session.progress("backup");
     const deps = { storage, catalog, cluster, clock, logger, newId, onProgress };
     const result = await runBackup(deps, backupRequestOf(config), session.deadline);

@@ -67,6 +67,7 @@ async function runCommand(session: Session, options: RestoreArguments): Promise<
   if (config.restore.dry_run) return dryRun(session, deps, request, isNew);
 
   const { runRestore } = await import("#core/restore/run.ts");
+  session.stopWhenNothingAnswers();
   const { onProgress, stop } = session.progress("restore");
   const restoreOptions = restoreOptionsOf(config, isNew);
   const withProgress = { ...deps, onProgress };

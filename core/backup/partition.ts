@@ -72,6 +72,7 @@ const readErrors = [
   "CorruptRecordBatchError",
   "OffsetOutOfRangeError",
   "BrokerUnavailableError",
+  "CircuitOpenError",
 ] as const;
 
 type FetchAnswer =

@@ -1,4 +1,5 @@
 /** The open connections to a cluster's brokers, made when first used and made again when lost. */
+import { type ServiceWatch, unwatched } from "#core/circuit-breaker.ts";
 import { BackupError } from "#core/errors.ts";
 import {
   addressOf,
@@ -23,9 +24,12 @@ export interface ConnectionsDeps {
   readonly identity: LoginIdentity;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Is told of each answer of a broker, and of each failure to get one. */
+  readonly watch?: ServiceWatch | undefined;
 }
 
 export class BrokerConnections {
+  readonly watch: ServiceWatch;
   readonly #deps: ConnectionsDeps;
   readonly #connections = new Map<string, Promise<BrokerConnection>>();
   /** By broker: no request before this monotonic time (KIP-219). */
@@ -35,6 +39,7 @@ export class BrokerConnections {
 
   constructor(deps: ConnectionsDeps) {
     this.#deps = deps;
+    this.watch = deps.watch ?? unwatched;
   }
 
   /** Aborts when `close` is called. */
@@ -68,7 +73,8 @@ export class BrokerConnections {
     request: Request,
     timeoutMs: number,
   ): Promise<Response> {
-    const response = await connection.call(api, request, timeoutMs);
+    const response = await this.#watched(connection.call(api, request, timeoutMs));
+    this.watch.answered();
     if (response.throttleTimeMs > 0) this.#throttle(connection.address, response.throttleTimeMs);
     return response;
   }
@@ -98,12 +104,21 @@ export class BrokerConnections {
       if (this.#connections.get(key) === known) this.#connections.delete(key);
     }
     const { make, identity } = this.#deps;
-    const opening = openBrokerConnection(make, identity, address, this.signal);
+    const opening = this.#watched(openBrokerConnection(make, identity, address, this.signal));
     this.#connections.set(key, opening);
     opening.catch(() => {
       if (this.#connections.get(key) === opening) this.#connections.delete(key);
     });
     return opening;
+  }
+
+  async #watched<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      this.watch.failed(error);
+      throw error;
+    }
   }
 
   /** Answers on several connections throttle for one and the same time. */

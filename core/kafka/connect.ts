@@ -1,4 +1,5 @@
 /** Makes a `Cluster` over kafkajs's connections. */
+import type { ServiceWatch } from "#core/circuit-breaker.ts";
 import { BackupError } from "#core/errors.ts";
 import { clusterOperations, groupOperations } from "#core/kafka/authorized-operations.ts";
 import {
@@ -40,6 +41,8 @@ export interface ConnectDeps extends LoginDeps {
   readonly retryBudgetMs?: number;
   /** Connections per broker for fetches, and as many for produce requests; 4 when not given. */
   readonly lanes?: number;
+  /** Ends a run whose brokers answer nothing any more. */
+  readonly watch?: ServiceWatch;
 }
 
 /** One for each partition that a backup or restore works on at a time by default. */
@@ -58,6 +61,7 @@ export async function connectCluster(config: ClusterConfig, deps: ConnectDeps): 
     ...(await transportOf(config, deps)),
     clock,
     logger,
+    watch: deps.watch,
   });
   const session = new Session({
     clock,

@@ -156,8 +156,10 @@ export class Session {
         return await attempt();
       } catch (error) {
         this.connections.signal.throwIfAborted();
-        const late = this.clock.monotonicMs() + pauseMs > giveUpAtMs;
-        if (late || !isRetryable(error)) throw error;
+        if (!isRetryable(error)) throw error;
+        const { watch } = this.connections;
+        if (this.clock.monotonicMs() + pauseMs > giveUpAtMs) throw watch.gaveUp(error);
+        watch.throwIfOpen();
         const { message } = error as Error;
         this.logger.debug("a request is repeated", { pause_ms: pauseMs, error: message });
         await this.clock.sleep(pauseMs, this.connections.signal);

@@ -5,6 +5,7 @@
  *
  *     restores/{restore_id}/work/{attempt}/items.json
  *     restores/{restore_id}/work/{attempt}/failed/{work item, 5 digits}.json
+ *     restores/{restore_id}/work/{attempt}/circuit-open.json
  */
 import { checkId, inBackup, restoreFolder } from "#core/storage/keys.ts";
 
@@ -31,4 +32,9 @@ export function failedRestoreItemsFolder(run: WorkOfRestore): string {
 /** The partitions of one work item that failed. */
 export function failedRestoreItemKey(run: WorkOfRestore, item: number): string {
   return `${failedRestoreItemsFolder(run)}${item.toString().padStart(5, "0")}.json`;
+}
+
+/** Where it is, a worker found that brokers or storage answer nothing: nobody need try again. */
+export function circuitOpenRestoreKey(run: WorkOfRestore): string {
+  return `${workFolder(run)}circuit-open.json`;
 }

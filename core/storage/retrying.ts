@@ -10,6 +10,7 @@
  * a backend that sends them over a network repeats them itself, with the same `Retry`, and knows
  * its own object by a mark (`s3.ts`); one that does not (a full disk) fails its stream at once.
  */
+import { type ServiceWatch, unwatched } from "#core/circuit-breaker.ts";
 import { isRetryable } from "#core/errors.ts";
 import type { Clock, Logger } from "#core/runtime.ts";
 import type { CreateOutcome, ListedObject, StorageBackend } from "#core/storage/backend.ts";
@@ -42,6 +43,8 @@ export interface RetryDeps {
   /** From 0 to below 1; Math.random when not given. */
   readonly random?: (() => number) | undefined;
   readonly policy?: RetryPolicy | undefined;
+  /** Is told of each attempt; ends the repetitions of all calls when the storage is gone. */
+  readonly watch?: ServiceWatch | undefined;
 }
 
 /** Runs `step` until it succeeds, fails for good, or the policy is used up. Counts from 1. */
@@ -49,15 +52,21 @@ export type Retry = <T>(step: (attempt: number) => Promise<T>) => Promise<T>;
 
 export function retryWith(deps: RetryDeps): Retry {
   const { clock, signal, logger, random = Math.random, policy = defaultRetryPolicy } = deps;
+  const { watch = unwatched } = deps;
   return async (step) => {
     const startedMs = clock.monotonicMs();
     for (let attempt = 1; ; attempt++) {
       try {
-        return await step(attempt);
+        const result = await step(attempt);
+        watch.answered();
+        return result;
       } catch (error) {
-        if (!isRetryable(error) || attempt >= policy.attemptsMax || signal?.aborted) throw error;
+        watch.failed(error);
+        if (!isRetryable(error) || signal?.aborted) throw error;
         const pauseMs = (0.5 + random() / 2) * pauseBoundMs(policy, attempt);
-        if (clock.monotonicMs() - startedMs + pauseMs > policy.totalMsMax) throw error;
+        const late = clock.monotonicMs() - startedMs + pauseMs > policy.totalMsMax;
+        if (late || attempt >= policy.attemptsMax) throw watch.gaveUp(error);
+        watch.throwIfOpen();
         logger?.debug("storage call will be repeated", { attempt, pauseMs, error });
         await clock.sleep(pauseMs, signal);
       }

@@ -6,6 +6,7 @@
  *     state/runs/{state_id}/work/{run_id}/items.json
  *     state/runs/{state_id}/work/{run_id}/planned.json
  *     state/runs/{state_id}/work/{run_id}/failed/{work item, 5 digits}.json
+ *     state/runs/{state_id}/work/{run_id}/circuit-open.json
  */
 import { inBackup, runFolder, stateRunFolder } from "#core/storage/keys.ts";
 
@@ -38,4 +39,9 @@ export function failedItemsFolder(run: WorkOfRun): string {
 /** The partitions of one work item that failed. */
 export function failedItemKey(run: WorkOfRun, item: number): string {
   return `${failedItemsFolder(run)}${item.toString().padStart(5, "0")}.json`;
+}
+
+/** Where it is, a worker found that brokers or storage answer nothing: nobody need try again. */
+export function circuitOpenKey(run: WorkOfRun): string {
+  return `${workFolder(run)}circuit-open.json`;
 }

@@ -21,7 +21,7 @@ import { allFailures, failureOf } from "#core/work-items/failures.ts";
 
 /**
  * Reads what plan and workers left about failures. Throws the reason where nothing worked, as a
- * run in one process does, and BackupConflictError when the lease is lost. Changes nothing, so
+ * run in one process does, the CircuitOpenError that stopped workers, and BackupConflictError when the lease is lost. Changes nothing, so
  * that the commit after it is handed what it needs for its answer, however often it is repeated.
  */
 export async function judgeBackup(
@@ -34,6 +34,9 @@ export async function judgeBackup(
     const plan = await readPlan(deps.storage, run);
     const planned = await readPlanned(deps.storage, run);
     const inItems = await allFailures(deps.storage, failedItemsFolder(run));
+    // What was read is kept in checkpoints, and the rest was not even tried: the run stays open.
+    const stopped = inItems.find(({ error }) => error === "CircuitOpenError");
+    if (stopped !== undefined) throw failureOf(stopped).cause;
     const failed = [...planned.failed, ...oneForEach(inItems)];
     await throwIfWorthless(deps, plan, planned.failed.length, failed.map(failureOf));
     signal.throwIfAborted();

@@ -15,7 +15,8 @@ import {
   type VerifyItemRequest,
 } from "#core/restore/steps/contract.ts";
 import type { Deadline } from "#core/runtime.ts";
-import { failedRestoreItemKey } from "#core/storage/restore-work-keys.ts";
+import { circuitOpenRestoreKey, failedRestoreItemKey } from "#core/storage/restore-work-keys.ts";
+import { unlessCircuitOpen } from "#core/work-items/circuit.ts";
 import { readFailures, writeFailures } from "#core/work-items/failures.ts";
 import { Turn, workThrough } from "#core/work-items/turn.ts";
 
@@ -29,8 +30,9 @@ type Work = (
 /**
  * Restores on in the item's partitions until all are in the target or have failed, or `deadline`
  * comes, or the turn is over, `turnMs` after it began. A partition that fails is written down and
- * not tried again; the others go on (K7). Throws BackupConflictError when the lease is lost, and
- * what the storage throws.
+ * not tried again; the others go on (K7). Throws BackupConflictError when the lease is lost,
+ * CircuitOpenError when this worker or another one of the run found that nothing answers, and what
+ * the storage throws.
  */
 export function restoreWorkItem(
   deps: RestoreDeps,
@@ -79,26 +81,38 @@ async function oneTurn(
   work: Work,
 ): Promise<RestoreItemOutcome> {
   const lease = await deps.catalog.continueLease(leaseScopeOf(run), run.lease);
-  return keepingLease(lease, deps.clock, deadline, async (deadline) => {
-    const key = failedRestoreItemKey(run, item.number);
-    const before = await readFailures(deps.storage, key);
-    const hasFailed = new Set(before.map(({ topic, partition }) => `${topic}/${partition}`));
-    const pending = item.partitions
-      .map((work, place) => ({ work, place, ...targetOf(work) }))
-      .filter(({ topic, partition }) => !hasFailed.has(`${topic}/${partition}`));
-    const turn = new Turn(deps.clock, turnMs, deadline);
-    const { watched, moved } = watching(deps, turn, run.max_bytes_per_second);
-    const concurrent = run.max_concurrent_partitions;
-    const at = ({ topic, partition }: (typeof pending)[number]) => ({ topic, partition });
-    const { left, failed } = await workThrough(pending, concurrent, turn, at, (one) =>
-      work(watched, one.work, turn, one.place),
-    );
-    if (deadline.signal.reason instanceof BackupError) throw deadline.signal.reason;
-    if (failed.length > 0 && !deadline.signal.aborted) {
-      await writeFailures(deps.storage, key, [...before, ...failed]);
-    }
-    return { status: left > 0 ? "continue" : "done", ...moved, partitions_left: left };
-  });
+  return keepingLease(lease, deps.clock, deadline, (deadline) =>
+    unlessCircuitOpen(deps.storage, circuitOpenRestoreKey(run), () =>
+      workOn(deps, { run, item }, turnMs, deadline, work),
+    ),
+  );
+}
+
+async function workOn(
+  deps: RestoreDeps,
+  { run, item }: RestoreItemRequest,
+  turnMs: number,
+  deadline: Deadline,
+  work: Work,
+): Promise<RestoreItemOutcome> {
+  const key = failedRestoreItemKey(run, item.number);
+  const before = await readFailures(deps.storage, key);
+  const hasFailed = new Set(before.map(({ topic, partition }) => `${topic}/${partition}`));
+  const pending = item.partitions
+    .map((work, place) => ({ work, place, ...targetOf(work) }))
+    .filter(({ topic, partition }) => !hasFailed.has(`${topic}/${partition}`));
+  const turn = new Turn(deps.clock, turnMs, deadline);
+  const { watched, moved } = watching(deps, turn, run.max_bytes_per_second);
+  const concurrent = run.max_concurrent_partitions;
+  const at = ({ topic, partition }: (typeof pending)[number]) => ({ topic, partition });
+  const { left, failed } = await workThrough(pending, concurrent, turn, at, (one) =>
+    work(watched, one.work, turn, one.place),
+  );
+  if (deadline.signal.reason instanceof BackupError) throw deadline.signal.reason;
+  if (failed.length > 0 && !deadline.signal.aborted) {
+    await writeFailures(deps.storage, key, [...before, ...failed]);
+  }
+  return { status: left > 0 ? "continue" : "done", ...moved, partitions_left: left };
 }
 
 function targetOf({ target_topic, target_partition }: RestoreWork) {

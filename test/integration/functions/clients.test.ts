@@ -8,7 +8,9 @@ import {
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { CircuitBreaker } from "#core/circuit-breaker.ts";
 import { silentLogger } from "#core/runtime.ts";
+import { systemClock } from "#core/system.ts";
 import { Clients } from "#functions/settings.ts";
 import { type LocalKafka, startKafka } from "#local/kafka.ts";
 import { randomName } from "#test/support/kafka.ts";
@@ -65,7 +67,8 @@ async function createSecret(value: string): Promise<string> {
 
 function clientsWith(secretArn: string | undefined): Clients {
   const secretArns = { source: secretArn, target: undefined };
-  return new Clients({ folder, secretArns, table: undefined }, silentLogger);
+  const breaker = new CircuitBreaker(systemClock);
+  return new Clients({ folder, secretArns, table: undefined }, silentLogger, breaker);
 }
 
 const secretOf = (password: string) => JSON.stringify({ username: "reader", password });
