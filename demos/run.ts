@@ -17,6 +17,8 @@ import { cacheDir, type ProcessExit, runGroup } from "#local/processes.ts";
 
 const folder = import.meta.dirname;
 const tailLines = 15;
+/** A demo that is stopped ends its applications (30 s at most), then Kafka and the S3 (10 s each). */
+const stopGraceMs = 60_000;
 
 type Result = "shown" | "FAILED" | "stopped" | "not run";
 
@@ -49,6 +51,7 @@ async function runOne(name: string, logFile: string | undefined, signal: AbortSi
     const exit = await runGroup(join(folder, name, "demo.sh"), [], {
       env: {},
       signal,
+      graceMs: stopGraceMs,
       ...(output !== undefined && { output }),
     });
     const seconds = Math.round((performance.now() - startedAtMs) / 1000);

@@ -25,14 +25,25 @@ fail() {
   exit 1
 }
 
+# needs COMMAND...: what a demo uses beside the services; asked before anything is started.
+needs() {
+  local name
+  for name in "$@"; do
+    command -v "$name" > /dev/null || fail "$name is needed: it is not on the PATH."
+  done
+}
+
 # ---- services ------------------------------------------------------------------------------------
 
 # shellcheck disable=SC2016 # No command: a name.
 command -v node > /dev/null || fail 'Node 20 or later is needed: there is no `node` on the PATH.'
 
 if [[ -z ${BOOTSTRAP_SERVERS:-} ]]; then
+  # The demo's own line, which it comes to only when there are services.
+  read -r -a wanted <<< "$(sed -n 's/^needs //p' "$0")"
+  (cd "$repository" && node scripts/prepare.mjs java maven python) || exit 1
+  needs ${wanted[@]+"${wanted[@]}"}
   cd "$repository"
-  node scripts/prepare.mjs java maven python || exit 1
   exec "$node" local/with-services.ts "$demo_folder/demo.sh" "$@"
 fi
 
@@ -121,11 +132,10 @@ remove_own_topics() {
 # ---- the end -------------------------------------------------------------------------------------
 
 stop_background() {
-  local pid
-  for pid in $(jobs -p); do
-    kill "$pid" 2> /dev/null || true
-    wait "$pid" 2> /dev/null || true
-  done
+  local pid pids
+  pids=$(jobs -p)
+  for pid in $pids; do kill "$pid" 2> /dev/null || true; done
+  for pid in $pids; do wait "$pid" 2> /dev/null || true; done
 }
 
 under_way=''
@@ -165,14 +175,6 @@ run() {
   # Not behind `||` or `if`, which would let all but the last command fail.
   eval "$under_way" < /dev/null
   under_way=''
-}
-
-# needs COMMAND...: what a demo uses beside the services.
-needs() {
-  local name
-  for name in "$@"; do
-    command -v "$name" > /dev/null || fail "$name is needed: it is not on the PATH."
-  done
 }
 
 # committed GROUP: the sum of what a group has committed, by Kafka's own tool.

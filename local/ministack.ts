@@ -69,6 +69,9 @@ export async function startMinistack(options: MinistackOptions = {}): Promise<Mi
     logFile,
     ready: async () => (await fetch(`${endpoint}/_ministack/health`)).ok,
     readyTimeoutMs,
+  }).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
   });
   return {
     endpoint,

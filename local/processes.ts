@@ -113,8 +113,8 @@ async function spawnGroup(options: ProcessOptions): Promise<RunningProcess> {
 
 /**
  * Runs a command to its end in a group of its own, on this process's stdin, stdout and stderr. When
- * `signal` aborts, the group gets SIGTERM and what is left after 10 s SIGKILL; nothing of it is
- * left when this resolves.
+ * `signal` aborts, the group gets SIGTERM and what is left after `graceMs` (10 s unless given)
+ * SIGKILL; nothing of it is left when this resolves.
  */
 export async function runGroup(
   command: string,
@@ -125,6 +125,8 @@ export async function runGroup(
     readonly signal: AbortSignal;
     /** Descriptor of a file that takes stdout and stderr instead. */
     readonly output?: number;
+    /** Longer for what has services of its own to end. */
+    readonly graceMs?: number;
   },
 ): Promise<ProcessExit> {
   const output = options.output ?? "inherit";
@@ -144,13 +146,13 @@ export async function runGroup(
   });
   const pid = child.pid!;
   const guard = startGuard(pid);
-  const end = () => void endGroup(pid, "SIGTERM");
+  const end = () => void endGroup(pid, "SIGTERM", options.graceMs);
   options.signal.addEventListener("abort", end, { once: true });
   if (options.signal.aborted) end();
   const exit = await exited;
   options.signal.removeEventListener("abort", end);
   // What the command left running in the background.
-  await endGroup(pid, "SIGTERM");
+  await endGroup(pid, "SIGTERM", options.graceMs);
   guard.kill("SIGKILL");
   return exit;
 }
@@ -170,9 +172,13 @@ function startGuard(groupId: number): ChildProcess {
   return guard;
 }
 
-async function endGroup(groupId: number, signal: NodeJS.Signals): Promise<void> {
+async function endGroup(
+  groupId: number,
+  signal: NodeJS.Signals,
+  graceMs: number = stopGraceMs,
+): Promise<void> {
   signalGroup(groupId, signal);
-  const killAtMs = performance.now() + stopGraceMs;
+  const killAtMs = performance.now() + graceMs;
   while (signalGroup(groupId, 0)) {
     const overdueMs = performance.now() - killAtMs;
     if (overdueMs > 0) signalGroup(groupId, "SIGKILL");

@@ -6,8 +6,8 @@
  *
  * The command finds BOOTSTRAP_SERVERS, what the AWS SDK needs to reach the S3 and nothing else, an
  * empty bucket kafka-backups, KAFKA_CLASSPATH for Java with Kafka's client, and on its PATH
- * kafka-backup and Kafka's own tools. Ports are any free ones, unless DEMO_KAFKA_PORT or
- * DEMO_S3_PORT say. Ends as the command does.
+ * kafka-backup and Kafka's own tools; TMPDIR is a folder that goes with it. Ports are any free ones,
+ * unless DEMO_KAFKA_PORT or DEMO_S3_PORT say. Ends as the command does.
  */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -23,6 +23,8 @@ import { type ProcessExit, runGroup } from "#local/processes.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const bucket = "kafka-backups";
+/** For a command that ends applications of its own, before it is killed. */
+const commandGraceMs = 30_000;
 const portVariables = { kafka: "DEMO_KAFKA_PORT", s3: "DEMO_S3_PORT" } as const;
 
 interface Services {
@@ -88,8 +90,7 @@ async function createBucket({ endpoint, region, accessKeyId, secretAccessKey }: 
 }
 
 /** A shell needs the terminal, so it stays in this process's group and gets its signals itself. */
-async function runShell(env: Environment): Promise<ProcessExit> {
-  const work = await mkdtemp(join(tmpdir(), "kafka-backup-shell-"));
+async function runShell(env: Environment, work: string): Promise<ProcessExit> {
   const prefix = "demos";
   const own = { WORK: work, BACKUPS_PREFIX: prefix, BACKUPS: `s3://${bucket}/${prefix}` };
   const shell = spawn(process.env.SHELL ?? "bash", {
@@ -100,7 +101,6 @@ async function runShell(env: Environment): Promise<ProcessExit> {
     shell.once("error", reject);
     shell.once("exit", (code, signal) => resolve({ code, signal }));
   });
-  await rm(work, { recursive: true, force: true });
   return exit;
 }
 
@@ -123,17 +123,19 @@ async function main([first, ...rest]: string[]): Promise<number> {
   }
   process.stderr.write("Starting Apache Kafka and an S3 ...\n");
   const services = await startServices();
+  const folder = await mkdtemp(join(tmpdir(), "kafka-backup-with-services-"));
   try {
     if (stop.signal.aborted) return 128 + constants.signals[stop.signal.reason as "SIGINT"];
     process.stderr.write(describe(services.env));
-    const { env } = services;
+    const env = { ...services.env, TMPDIR: folder };
     const { code, signal } = isShell
-      ? await runShell(env)
-      : await runGroup(first, rest, { env, signal: stop.signal });
+      ? await runShell(env, folder)
+      : await runGroup(first, rest, { env, signal: stop.signal, graceMs: commandGraceMs });
     if (stop.signal.aborted) return 128 + constants.signals[stop.signal.reason as "SIGINT"];
     return code ?? 128 + constants.signals[signal!];
   } finally {
     await services.stop();
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

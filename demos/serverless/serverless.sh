@@ -10,6 +10,10 @@
 
 # deploys STACK: what the demo deploys. Bucket and table stay where the emulator does, as on AWS.
 deploys() {
+  local emulator=${AWS_ENDPOINT_URL:-}
+  [[ -n $emulator ]] || fail 'AWS_ENDPOINT_URL has to name an AWS emulator: this demo deploys into it.'
+  "$node" "$repository/demos/given-services/answers.ts" "$emulator" ||
+    fail "no AWS emulator answers at $emulator, which AWS_ENDPOINT_URL names."
   own_stack=$1
   also_removes remove_stack
 }

@@ -80,9 +80,9 @@ check_same 'the 60 good payments with their times' \
 say '8. Where the group is to go on: at its position of before the incident.'
 run <<'SH'
 kafka-backup offset-reset plan --path "$BACKUPS" --backup-id pitr --groups payments-processor \
-  --bootstrap-servers "$BOOTSTRAP_SERVERS"
+  --restore-id newest --bootstrap-servers "$BOOTSTRAP_SERVERS"
 kafka-backup offset-reset execute --path "$BACKUPS" --backup-id pitr --groups payments-processor \
-  --bootstrap-servers "$BOOTSTRAP_SERVERS"
+  --restore-id newest --bootstrap-servers "$BOOTSTRAP_SERVERS"
 SH
 check 'offsets committed after the reset' "$(committed payments-processor)" 30
 

@@ -19,7 +19,7 @@ payments_in() {
 is_asked() {
   still_runs "$EXECUTION" || fail "the execution ended: $(told_of "$EXECUTION" '.error, .cause')"
   node ../aws.ts s3 ls --recursive "s3://$BACKUP_BUCKET/payments/three-phase/" |
-    grep -q 'approval.json$'
+    grep -q '/approval.json$'
 }
 
 say '1. The serverless side is deployed: a bucket, a table, functions, and five state machines.'
@@ -123,7 +123,7 @@ check 'offsets committed by demo-consumer' "$(committed demo-consumer)" 0
 say '10. A person looks at the question, and at the plan.'
 run <<'SH'
 KEY=$(node ../aws.ts s3 ls --recursive "s3://$BACKUP_BUCKET/payments/three-phase/" |
-  awk '$4 ~ /approval.json$/ { print $4 }')
+  awk '$4 ~ /\/approval.json$/ { print $4 }')
 node ../aws.ts s3 cp "s3://$BACKUP_BUCKET/$KEY" - > "$WORK/approval.json"
 jq '{ restored_records, strategy, offset_source, groups: .groups.first }' "$WORK/approval.json"
 node ../aws.ts s3 cp "s3://$BACKUP_BUCKET/$(jq -r .plan "$WORK/approval.json")" - > "$WORK/plan.json"
