@@ -49,7 +49,7 @@ function headline(status: ThreePhaseResult["status"], report: ThreePhaseReport):
 
 function movesText(io: Io, { groups, outcome }: ThreePhaseReport): Promise<string> {
   return tableText(io, {
-    head: ["group", "topic", "partition", "source", "from", "to", "lag", "why"],
+    head: ["group", "topic", "partition", "committed", "now", "then", "lag", "why"],
     rows: groups.flatMap(({ group, partitions }) =>
       partitions.map((one) => {
         const to = outcome === "reset" ? one.committed_offset : one.target_offset;
