@@ -14,22 +14,24 @@ export interface Numbered {
   readonly codec?: BatchCodec;
   /** Values are padded to this length. */
   readonly valueBytes?: number;
+  /** Of the records; 0 when not given. */
+  readonly ageMs?: number;
 }
 
 /** Appends records `from` to `from + count - 1`, `perBatch` (10) in a batch. */
 export async function appendNumbered(cluster: Cluster, numbered: Numbered): Promise<void> {
   const { topic, partition = 0, from, count, perBatch = 10 } = numbered;
-  const { codec = "none", valueBytes = 0 } = numbered;
+  const { codec = "none", valueBytes = 0, ageMs = 0 } = numbered;
   for (let first = from; first < from + count; first += perBatch) {
     const length = Math.min(perBatch, from + count - first);
-    const records = Array.from({ length }, (_, i) => numberedRecord(first + i, valueBytes));
+    const records = Array.from({ length }, (_, i) => numberedRecord(first + i, valueBytes, ageMs));
     await append(cluster, { topic, partition }, encodeBatch(records, { codec }));
   }
 }
 
-function numberedRecord(number: number, valueBytes: number): NewRecord {
+function numberedRecord(number: number, valueBytes: number, ageMs: number): NewRecord {
   return {
-    timestamp: BigInt(Date.now()),
+    timestamp: BigInt(Date.now() - ageMs),
     key: Buffer.from(`key ${number}`),
     value: Buffer.from(`record ${number} `.padEnd(valueBytes, "abcdefghijklmnop")),
     headers: [{ key: "number", value: Buffer.from(String(number)) }],

@@ -12,12 +12,15 @@ import { setTimeout as sleep } from "node:timers/promises";
  *   is not passed on, and its connection is reset.
  * - `slow`: answers pass at so many bytes a second.
  * - `silent`: nothing passes either way, and no connection is closed: half-open.
+ * - `hold`: the first piece of a request that `matches`, and all that follows it on its connection,
+ *   is kept from the server; when it heals they are lost with the connection.
  */
 export type Fault =
   | { readonly kind: "refuse" }
   | { readonly kind: "lose-answers"; readonly every: number }
   | { readonly kind: "slow"; readonly bytesPerSecond: number }
-  | { readonly kind: "silent" };
+  | { readonly kind: "silent" }
+  | { readonly kind: "hold"; readonly matches: (piece: Buffer) => boolean };
 
 export interface FaultProxy {
   /** `127.0.0.1:PORT`. */
@@ -26,28 +29,78 @@ export interface FaultProxy {
   faults(): number;
   /** From now on; undefined heals. What `silent` held back is passed on when it heals. */
   set(fault: Fault | undefined): void;
+  /**
+   * Of the connections that no other call holds, the first one through which so many bytes have
+   * gone to the server since now is held: nothing more passes on it, either way, until `letGo`.
+   */
+  holdAfter(bytesToServer: number): HeldConnection;
   stop(): Promise<void>;
 }
+
+export interface HeldConnection {
+  /** Resolves when there is one. */
+  readonly held: Promise<void>;
+  /** Passes on what was held back, whether or not the client still lives. */
+  letGo(): void;
+}
+
+interface Hold extends HeldConnection {
+  /** Still to go, by connection. */
+  readonly left: Map<Pair, number>;
+  readonly bytes: number;
+  readonly over: Promise<void>;
+  readonly begin: () => void;
+  pair: Pair | undefined;
+}
+
+type Pair = readonly [client: Socket, upstream: Socket];
 
 /** How often a piece that is held back looks whether it may go on. */
 const heldPauseMs = 20;
 
-/** To `127.0.0.1:{targetPort}`. */
-export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
+/** To `127.0.0.1:{targetPort}`, asked for at each connection where it is not known yet. */
+export async function startFaultProxy(targetPort: number | (() => number)): Promise<FaultProxy> {
   let fault: Fault | undefined;
   let faults = 0;
   let answers = 0;
-  const open = new Set<readonly [Socket, Socket]>();
+  const open = new Set<Pair>();
 
-  const reset = (pair: readonly [Socket, Socket]) => {
+  const reset = (pair: Pair) => {
     faults += 1;
     for (const socket of pair) socket.resetAndDestroy();
   };
 
+  let holds: Hold[] = [];
+
+  /** The hold on the connection, which may begin with this piece. */
+  const holdOn = (pair: Pair, bytesToServer: number): Hold | undefined => {
+    const known = holds.find((hold) => hold.pair === pair);
+    if (known !== undefined) return known;
+    for (const hold of holds) {
+      if (hold.pair !== undefined) continue;
+      const left = (hold.left.get(pair) ?? hold.bytes) - bytesToServer;
+      hold.left.set(pair, left);
+      if (left > 0) continue;
+      hold.pair = pair;
+      faults += 1;
+      hold.begin();
+      return hold;
+    }
+    return undefined;
+  };
+
   /** Waits as the fault says; true where the piece is to be passed on. */
-  const mayPass = async (pair: readonly [Socket, Socket], piece: Buffer, isAnswer: boolean) => {
+  const mayPass = async (pair: Pair, piece: Buffer, isAnswer: boolean) => {
+    await holdOn(pair, isAnswer ? 0 : piece.length)?.over;
     if (fault?.kind === "silent") faults += 1;
     while (fault?.kind === "silent" && !pair[0].destroyed) await sleep(heldPauseMs);
+    if (!isAnswer && fault?.kind === "hold" && fault.matches(piece)) {
+      const held = fault;
+      faults += 1;
+      while (fault === held && !pair[0].destroyed) await sleep(heldPauseMs);
+      for (const socket of pair) socket.resetAndDestroy();
+      return false;
+    }
     if (isAnswer && fault?.kind === "slow") {
       faults += 1;
       await sleep((piece.length / fault.bytesPerSecond) * 1_000);
@@ -62,7 +115,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     return !pair[0].destroyed && !pair[1].destroyed;
   };
 
-  const pump = async (pair: readonly [Socket, Socket], from: Socket, to: Socket) => {
+  const pump = async (pair: Pair, from: Socket, to: Socket) => {
     try {
       for await (const piece of from) {
         if (!(await mayPass(pair, piece, to === pair[0]))) return;
@@ -77,7 +130,8 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   };
 
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    const upstream = tcpConnect({ port: targetPort, host: "127.0.0.1", allowHalfOpen: true });
+    const port = typeof targetPort === "number" ? targetPort : targetPort();
+    const upstream = tcpConnect({ port, host: "127.0.0.1", allowHalfOpen: true });
     const pair = [client, upstream] as const;
     open.add(pair);
     pump(pair, client, upstream);
@@ -93,7 +147,19 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
       fault = next;
       if (fault?.kind === "refuse") for (const pair of open) reset(pair);
     },
+    holdAfter(bytes) {
+      const { promise: held, resolve: begin } = Promise.withResolvers<void>();
+      const { promise: over, resolve: end } = Promise.withResolvers<void>();
+      const letGo = () => {
+        holds = holds.filter((other) => other !== hold);
+        end();
+      };
+      const hold: Hold = { held, letGo, begin, over, bytes, left: new Map(), pair: undefined };
+      holds.push(hold);
+      return hold;
+    },
     async stop() {
+      for (const hold of [...holds]) hold.letGo();
       for (const pair of open) for (const socket of pair) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
