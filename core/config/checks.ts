@@ -38,10 +38,15 @@ export function checkS3(
     readonly access_key_id?: string | undefined;
     readonly secret_access_key?: string | undefined;
     readonly session_token?: string | undefined;
+    readonly encryption?: string | undefined;
+    readonly kms_key_id?: string | undefined;
   },
   context: Context,
 ): void {
   refuseHalf(context, storage, "access_key_id", "secret_access_key");
+  if (storage.kms_key_id !== undefined && storage.encryption !== "sse-kms") {
+    refuse(context, ["kms_key_id"], "does nothing without encryption: sse-kms");
+  }
   if (storage.session_token !== undefined && storage.access_key_id === undefined) {
     refuse(context, ["access_key_id"], "is required with session_token");
   }

@@ -47,6 +47,7 @@ const clientKeys = {
 const loginKeys: readonly string[] = [passwordKeys, clientKeys].flatMap(Object.values);
 
 const roles = "is not for a deployment: its functions have roles of their own";
+const bucketKeys = "is not for a deployment: its bucket has a key of its own and encrypts by it";
 const files = "is not for a deployment: its functions have no such file";
 const secret = "is not for a deployment's file: name the secret that holds username and password";
 const ownTable = "is not for a deployment: it makes a table of its own";
@@ -66,7 +67,10 @@ const refusedOfCluster = {
 const refused = {
   source: refusedOfCluster,
   target: refusedOfCluster,
-  storage: { access_key_id: roles, secret_access_key: roles, session_token: roles },
+  storage: {
+    ...{ access_key_id: roles, secret_access_key: roles, session_token: roles },
+    ...{ encryption: bucketKeys, kms_key_id: bucketKeys },
+  },
 } as const;
 
 /** As `parseConfig`, and InvalidConfigError that names each key that a deployment cannot have. */

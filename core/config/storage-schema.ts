@@ -43,6 +43,19 @@ const s3Storage = z
         example: "production/kafka",
       }),
     ...awsPlace(s3),
+    encryption: z
+      .enum(["sse-s3", "sse-kms"])
+      .optional()
+      .meta({
+        description:
+          "Encryption at rest that is asked for with each object: by keys of S3 (`sse-s3`), or by a key of KMS (`sse-kms`) with a bucket key. Unless said: the bucket's own default.",
+        example: "sse-kms",
+      }),
+    kms_key_id: z.string().min(1).max(2048).optional().meta({
+      description:
+        "Id, ARN or alias of the KMS key for `sse-kms`. Unless said: the key of the account for S3 (aws/s3). Writing needs kms:GenerateDataKey, reading kms:Decrypt.",
+      example: "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    }),
     path_style: z.boolean().optional().meta({
       description:
         "Whether the bucket stands in the path of the URL and not in its host name. Unless said: true with an endpoint, else false.",

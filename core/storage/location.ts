@@ -23,6 +23,10 @@ export interface S3Location extends AwsConnection {
   readonly prefix: string;
   /** The bucket in the URL's path and not in its host. True with an endpoint unless said. */
   readonly path_style?: boolean | undefined;
+  /** At rest, asked for with each object; undefined: the bucket's own default. */
+  readonly encryption?: "sse-s3" | "sse-kms" | undefined;
+  /** With `sse-kms`: the key; undefined: the account's own for S3. */
+  readonly kms_key_id?: string | undefined;
 }
 
 export interface MemoryLocation {
@@ -32,7 +36,7 @@ export interface MemoryLocation {
 
 export type StorageConfig = FilesystemLocation | S3Location | MemoryLocation;
 
-const s3Parameters = ["endpoint", "region", "path_style"];
+const s3Parameters = ["endpoint", "region", "path_style", "encryption", "kms_key_id"];
 const bucketPattern = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 /** A scheme of two letters or more, so that a drive letter stays a path. */
 const schemePattern = /^([A-Za-z][A-Za-z0-9+.-]+):/;
@@ -84,7 +88,21 @@ function parseS3(location: string): S3Location {
     ...(region === null ? {} : { region }),
     ...(endpoint === null ? {} : { endpoint: checkEndpoint(endpoint) }),
     ...(pathStyle === null ? {} : { path_style: parseBoolean(pathStyle) }),
+    ...encryptionIn(url),
   };
+}
+
+function encryptionIn(url: URL): Pick<S3Location, "encryption" | "kms_key_id"> {
+  const encryption = url.searchParams.get("encryption");
+  const kms_key_id = url.searchParams.get("kms_key_id");
+  if (kms_key_id !== null && encryption !== "sse-kms") {
+    throw invalid("kms_key_id does nothing without encryption=sse-kms");
+  }
+  if (encryption === null) return {};
+  if (encryption !== "sse-s3" && encryption !== "sse-kms") {
+    throw invalid("encryption is sse-s3 or sse-kms");
+  }
+  return { encryption, ...(kms_key_id !== null && { kms_key_id }) };
 }
 
 function prefixOf(url: URL): string {

@@ -53,6 +53,10 @@ const hintsByCode: Readonly<Record<string, string>> = {
     "an object that does not exist.",
 };
 
+/** KMS's own refusals come as S3's with the code `KMS.`, e.g. KMS.NotFoundException. */
+const keyHint =
+  "Correct storage.kms_key_id: the key must be there, enabled, and in the bucket's region.";
+
 /** The error in our words with S3's name in the text, or as it is when it is none of S3's. */
 export function translateS3Error(error: unknown, verb: string, url: string, key: string): unknown {
   if (error instanceof BackupError || !(error instanceof Error)) return error;
@@ -60,7 +64,7 @@ export function translateS3Error(error: unknown, verb: string, url: string, key:
   const name = code === undefined ? undefined : nameOf(error, code);
   if (code === undefined || name === undefined) return error;
   const where = key === "" ? url : `${url}: ${key}`;
-  const hint = hintsByCode[code];
+  const hint = code.startsWith("KMS.") ? keyHint : hintsByCode[code];
   return new BackupError(name, `${where}: cannot ${verb}: ${code}${reasonOf(error, code)}`, {
     cause: error,
     ...(hint === undefined ? {} : { hint }),
