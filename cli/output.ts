@@ -51,7 +51,10 @@ export interface Table {
   readonly alignRight?: readonly number[];
 }
 
-/** With borders on a terminal; elsewhere plain columns that `awk` and `cut` can take apart. */
+/**
+ * With borders on a terminal, or a line for each cell where it is too narrow for the table;
+ * elsewhere plain columns that `awk` and `cut` can take apart.
+ */
 export async function tableText(io: Io, table: Table): Promise<string> {
   const { default: CliTable } = await import("cli-table3");
   const isTty = io.stdout.isTTY === true;
@@ -62,7 +65,20 @@ export async function tableText(io: Io, table: Table): Promise<string> {
     ...(!isTty && { chars: plainColumns }),
   });
   drawn.push(...table.rows.map((row) => row.map(printable)));
-  return `${drawn.toString().replaceAll(/ +$/gm, "")}\n`;
+  const text = `${drawn.toString().replaceAll(/ +$/gm, "")}\n`;
+  const { columns } = io.stdout;
+  const isTooWide = isTty && columns !== undefined && text.indexOf("\n") > columns;
+  return isTooWide && table.rows.length > 0 ? cellLines(table) : text;
+}
+
+/** A block for each row: what a terminal wraps by itself nobody can read. */
+function cellLines({ head, rows }: Table): string {
+  const width = Math.max(...head.map((name) => name.length)) + 2;
+  return rows
+    .map((row) =>
+      row.map((cell, i) => `${`${head[i]}:`.padEnd(width)}${printable(cell)}\n`).join(""),
+    )
+    .join("\n");
 }
 
 const plainColumns = {

@@ -3,7 +3,8 @@ import { type Configure, pathHelp, tableHelp, withExamples } from "#cli/command.
 import type { Io } from "#cli/io.ts";
 import { atLeast } from "#cli/option-values.ts";
 import { printable, tableText } from "#cli/output.ts";
-import { openCatalogOn, openStorageAt, tableNamed } from "#cli/runtime.ts";
+import { openCatalogOn, tableNamed } from "#cli/runtime.ts";
+import { openStoredAt } from "#cli/stored-location.ts";
 import { bytesText, countText, durationText, numbered, ratioText, timeText } from "#cli/text.ts";
 import type {
   BackupDescription,
@@ -13,7 +14,6 @@ import type {
 } from "#core/describe/describe.ts";
 import type { DescribedRestore } from "#core/describe/restores.ts";
 import { exitCodes } from "#core/errors.ts";
-import { parseLocation } from "#core/storage/location.ts";
 
 const runsShown = 10;
 const restoresShown = 5;
@@ -53,7 +53,7 @@ export const configure: Configure = (command, context) => {
   command.addHelpText("after", "\nExits 13 where documents of a restore cannot be read.");
   context.action(command, async (session, options: DescribeOptions) => {
     const { describeBackup } = await import("#core/describe/describe.ts");
-    const storage = await openStorageAt(session, parseLocation(options.path));
+    const storage = await openStoredAt(session, options.path);
     const catalog = await openCatalogOn(session, storage, tableNamed(options.table));
     const request = {
       backup_id: options.backupId,

@@ -3,12 +3,12 @@ import { type Command, Option } from "commander";
 import { type Configure, pathHelp, withExamples } from "#cli/command.ts";
 import { inspectionText } from "#cli/inspection-text.ts";
 import { atLeast, offset } from "#cli/option-values.ts";
-import { openCatalogOn, openStorageAt } from "#cli/runtime.ts";
+import { openCatalogOn } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
+import { openStoredAt } from "#cli/stored-location.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
 import type { InspectRequest } from "#core/inspect/inspect.ts";
 import { type ByteForm, byteForms } from "#core/inspect/shown-bytes.ts";
-import { parseLocation } from "#core/storage/location.ts";
 
 /** A screen of 24 lines less head and foot. */
 const recordsShown = 20;
@@ -93,7 +93,7 @@ async function run(session: Session, options: InspectOptions): Promise<number> {
   const { inspect, partitionOfSegment } = await import("#core/inspect/inspect.ts");
   const { topic, partition, segment } = options;
   const at = segment === undefined ? given(topic, partition) : partitionOfSegment(segment);
-  const storage = await openStorageAt(session, parseLocation(options.path));
+  const storage = await openStoredAt(session, options.path);
   const catalog = await openCatalogOn(session, storage);
   const { lineage, generation, fromOffset, toOffset, fromTime } = options;
   const request: InspectRequest = {

@@ -2,11 +2,11 @@
 import { type Configure, pathHelp, tableHelp, withExamples } from "#cli/command.ts";
 import type { Io } from "#cli/io.ts";
 import { tableText } from "#cli/output.ts";
-import { openCatalogOn, openStorageAt, tableNamed } from "#cli/runtime.ts";
+import { openCatalogOn, tableNamed } from "#cli/runtime.ts";
+import { openStoredAt } from "#cli/stored-location.ts";
 import { bytesText, countText, durationText, ratioText, timeText } from "#cli/text.ts";
 import type { ListedBackup } from "#core/describe/list.ts";
 import { exitCodes } from "#core/errors.ts";
-import { parseLocation } from "#core/storage/location.ts";
 
 interface ListOptions {
   readonly path: string;
@@ -22,7 +22,7 @@ export const configure: Configure = (command, context) => {
   command.addHelpText("after", "\nExits 13 where the newest manifest of a backup cannot be read.");
   context.action(command, async (session, options: ListOptions) => {
     const { listBackups } = await import("#core/describe/list.ts");
-    const storage = await openStorageAt(session, parseLocation(options.path));
+    const storage = await openStoredAt(session, options.path);
     const catalog = await openCatalogOn(session, storage, tableNamed(options.table));
     const backups: ListedBackup[] = [];
     for await (const backup of listBackups({ catalog, clock: session.clock }, session.deadline)) {

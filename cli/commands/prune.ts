@@ -5,13 +5,13 @@ import type { Io } from "#cli/io.ts";
 import { duration } from "#cli/option-values.ts";
 import { tableText } from "#cli/output.ts";
 import { prunedSnapshotsText } from "#cli/pruned-snapshots-text.ts";
-import { openCatalogOn, openStorageAt, tableNamed } from "#cli/runtime.ts";
+import { openCatalogOn, tableNamed } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
+import { openStoredAt } from "#cli/stored-location.ts";
 import { bytesText, countText, durationText, numbered } from "#cli/text.ts";
 import { BackupError, exitCodes } from "#core/errors.ts";
 import type { JudgedOrphan, ObjectCount, OrphanFate, PruneResult } from "#core/prune/prune.ts";
 import type { PrunedSnapshotKind } from "#core/prune/prune-snapshots.ts";
-import { parseLocation } from "#core/storage/location.ts";
 
 interface PruneOptions {
   readonly path: string;
@@ -82,7 +82,7 @@ export const configure: Configure = (command, context) => {
 async function pruneOrphans(session: Session, options: PruneOptions): Promise<number> {
   const { graceDefaultMs, pruneOrphans } = await import("#core/prune/prune.ts");
   const backup_id = given(options.backupId, "--backup-id");
-  const storage = await openStorageAt(session, parseLocation(options.path));
+  const storage = await openStoredAt(session, options.path);
   const catalog = await openCatalogOn(session, storage);
   const request = {
     backup_id,
@@ -102,7 +102,7 @@ async function pruneSnapshots(session: Session, options: PruneOptions): Promise<
     older_than_ms: given(options.olderThan, "--older-than"),
     execute: options.execute === true,
   };
-  const storage = await openStorageAt(session, parseLocation(options.path));
+  const storage = await openStoredAt(session, options.path);
   const catalog = await openCatalogOn(session, storage, tableNamed(options.table));
   const { clock, newId } = session;
   const result = await pruneSnapshots(

@@ -1,10 +1,10 @@
 /** `kafka-backup show-offset-mapping`: where every group of a backup stands after a restore. */
 import { type Configure, pathHelp, withExamples } from "#cli/command.ts";
 import { mappingCsv, mappingText } from "#cli/offset-text.ts";
-import { openCatalogOn, openStorageAt } from "#cli/runtime.ts";
+import { openCatalogOn } from "#cli/runtime.ts";
+import { openStoredAt } from "#cli/stored-location.ts";
 import { exitCodes } from "#core/errors.ts";
 import type { OffsetMapping } from "#core/offsets/mapping-report.ts";
-import { parseLocation } from "#core/storage/location.ts";
 
 interface MappingOptions {
   readonly path: string;
@@ -34,7 +34,7 @@ export const configure: Configure = (command, context) => {
   );
   const work = async (session: Parameters<typeof openCatalogOn>[0], options: MappingOptions) => {
     const { offsetMapping } = await import("#core/offsets/mapping-report.ts");
-    const storage = await openStorageAt(session, parseLocation(options.path));
+    const storage = await openStoredAt(session, options.path);
     const catalog = await openCatalogOn(session, storage);
     const request = {
       backup_id: options.backupId,

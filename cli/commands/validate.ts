@@ -1,10 +1,10 @@
 /** `kafka-backup validate`: whether a backup is what it was when it was written. */
 import { type Configure, pathHelp, withExamples } from "#cli/command.ts";
 import { printable } from "#cli/output.ts";
-import { openCatalogOn, openStorageAt } from "#cli/runtime.ts";
+import { openCatalogOn } from "#cli/runtime.ts";
+import { openStoredAt } from "#cli/stored-location.ts";
 import { bytesText, countText, numbered } from "#cli/text.ts";
 import { exitCodes } from "#core/errors.ts";
-import { parseLocation } from "#core/storage/location.ts";
 import { type Finding, severityRank } from "#core/validate/findings.ts";
 import type { ValidationReport } from "#core/validate/finish.ts";
 
@@ -32,7 +32,7 @@ export const configure: Configure = (command, context) => {
   command.addHelpText("after", "\nExits 0 where the backup is sound, 13 where it is damaged.");
   context.action(command, async (session, options: ValidateOptions) => {
     const { runValidation } = await import("#core/validate/run.ts");
-    const storage = await openStorageAt(session, parseLocation(options.path));
+    const storage = await openStoredAt(session, options.path);
     const catalog = await openCatalogOn(session, storage);
     const level = options.deep ? ("deep" as const) : ("shallow" as const);
     const { onProgress, stop } = session.progress("validate");

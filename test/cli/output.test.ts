@@ -121,6 +121,23 @@ const clock: Clock = {
   sleep: async () => {},
 };
 
+test("a table that is wider than the terminal has a line for each cell", async () => {
+  const table = {
+    head: ["topic", "records"],
+    rows: [
+      ["orders", "1"],
+      ["pay\u001bments", "2"],
+    ],
+  };
+  const wide = await tableText(fakeIo({ isTTY: true, columns: 80 }), table);
+  expect(wide).toContain("│ orders");
+  const narrow = await tableText(fakeIo({ isTTY: true, columns: 20 }), table);
+  expect(narrow).toBe("topic:   orders\nrecords: 1\n\ntopic:   pay\ufffdments\nrecords: 2\n");
+  const piped = await tableText(fakeIo({ columns: 20 }), table);
+  expect(piped).toContain("orders");
+  expect(piped.split("\n")[0]).toMatch(/^topic +records$/);
+});
+
 test("log lines hold time, level, message and fields, from the chosen level on", () => {
   const io = fakeIo();
   const logger = terminalLogger(new Terminal(io.stderr, {}), clock, "warn");
