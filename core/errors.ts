@@ -89,7 +89,9 @@ export const errorTable = {
     status: 409,
     exitCode: exitCodes.preflightRefused,
     summary: "The target topic already holds records.",
-    hint: "Restore under another name with restore.topic_mapping, or pass --yes to append.",
+    hint:
+      "Leave it out with target.topics.exclude, restore it under another name with " +
+      "restore.topic_mapping, or pass --yes to append.",
   },
   PreflightRefusedError: {
     retry: "never",
