@@ -20,7 +20,10 @@ export interface RetryPolicy {
   /** Bound of the first pause; each further one is twice the one before. */
   readonly firstPauseMs: number;
   readonly pauseMsMax: number;
-  /** No pause begins that would end later than this after the first attempt began. */
+  /**
+   * No pause begins that would end later than this after the first attempt began, but for the
+   * first one: an attempt may take longer by itself, on a slow line or in a process that is frozen.
+   */
   readonly totalMsMax: number;
 }
 
@@ -65,7 +68,7 @@ export function retryWith(deps: RetryDeps): Retry {
         if (!isRetryable(error) || signal?.aborted) throw error;
         const pauseMs = (0.5 + random() / 2) * pauseBoundMs(policy, attempt);
         const late = clock.monotonicMs() - startedMs + pauseMs > policy.totalMsMax;
-        if (late || attempt >= policy.attemptsMax) throw watch.gaveUp(error);
+        if ((late && attempt > 1) || attempt >= policy.attemptsMax) throw watch.gaveUp(error);
         watch.throwIfOpen();
         logger?.debug("storage call will be repeated", { attempt, pauseMs, error });
         await clock.sleep(pauseMs, signal);

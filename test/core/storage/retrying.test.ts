@@ -53,6 +53,16 @@ describe("a retry", () => {
     expect(clock.slept).toHaveLength(4);
   });
 
+  test("repeats once what took longer than all attempts may, as in a process that was frozen", async () => {
+    const clock = skippingClock();
+    const failsOnce = failing(1);
+    const slow = async () => {
+      await clock.sleep(defaultRetryPolicy.totalMsMax + 1);
+      return failsOnce();
+    };
+    expect(await retryWith({ clock })(slow)).toBe(2);
+  });
+
   test("is not for errors that stay", async () => {
     const clock = skippingClock();
     for (const error of [new BackupError("AccessDeniedError", "no"), new TypeError("mistake")]) {
