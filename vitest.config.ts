@@ -17,6 +17,8 @@ const withServices = [
 ];
 /** Start what they need themselves. */
 const contracts = ["test/contract/**/*.test.ts"];
+/** On servers that `npm test` does not start: `npm run test:servers` asks for them. */
+const servers = ["test/servers/**/*.test.ts"];
 
 export default defineConfig({
   test: {
@@ -26,10 +28,13 @@ export default defineConfig({
           ...settings,
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: [...withServices, ...contracts],
+          exclude: [...withServices, ...contracts, ...servers],
         },
       },
       { test: { ...settings, name: "contract", include: contracts, retry } },
+      ...(process.env.TEST_SERVERS === "true"
+        ? [{ test: { ...settings, name: "servers", include: servers } }]
+        : []),
       {
         test: {
           ...settings,

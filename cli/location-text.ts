@@ -1,7 +1,7 @@
 /** A storage as `--path` takes it, for commands that people are told to run. */
 import type { StorageConfig } from "#core/storage/location.ts";
 
-/** What `parseLocation` reads back as the same place. Keys of an S3 are no part of it. */
+/** What `parseLocation` reads back as the same place. Credentials are no part of it. */
 export function locationText(location: StorageConfig): string {
   switch (location.backend) {
     case "filesystem":
@@ -10,12 +10,28 @@ export function locationText(location: StorageConfig): string {
       return `memory:${location.name}`;
     case "s3": {
       const { bucket, prefix, endpoint, region, path_style } = location;
-      const url = new URL(`s3://${bucket}/`);
-      url.pathname = prefix === "" ? "" : `/${prefix.split("/").map(encodeURIComponent).join("/")}`;
-      if (endpoint !== undefined) url.searchParams.set("endpoint", endpoint);
-      if (region !== undefined) url.searchParams.set("region", region);
-      if (path_style !== undefined) url.searchParams.set("path_style", String(path_style));
-      return url.href;
+      return urlOf(`s3://${bucket}/`, prefix, { endpoint, region, path_style });
+    }
+    case "azure": {
+      const { container, prefix, account, endpoint } = location;
+      return urlOf(`azure://${container}/`, prefix, { account, endpoint });
+    }
+    case "gcs": {
+      const { bucket, prefix, endpoint, authentication } = location;
+      return urlOf(`gs://${bucket}/`, prefix, { endpoint, authentication });
     }
   }
+}
+
+function urlOf(
+  root: string,
+  prefix: string,
+  parameters: Readonly<Record<string, string | boolean | undefined>>,
+): string {
+  const url = new URL(root);
+  url.pathname = prefix === "" ? "" : `/${prefix.split("/").map(encodeURIComponent).join("/")}`;
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined) url.searchParams.set(name, String(value));
+  }
+  return url.href;
 }

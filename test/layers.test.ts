@@ -92,6 +92,7 @@ describe("layers", () => {
   test("only open.ts names a concrete storage or catalogue", () => {
     const concrete = (to: string) =>
       inside(to, "core/storage/filesystem.ts", "core/storage/s3.ts", "core/storage/memory.ts") ||
+      inside(to, "core/storage/azure.ts", "core/storage/gcs.ts") ||
       inside(
         to,
         "core/catalog/objects.ts",
@@ -116,6 +117,13 @@ describe("layers", () => {
     const mayName = (path: string) => /\/(s3[^/]*|dynamodb|msk-iam-token)\.ts$/.test(path);
     const found = violations("core", (to, { path }) => isSdk(to) && !mayName(path));
     expect([...found, ...violations("cli", isSdk)]).toEqual([]);
+  });
+
+  test("only their storages name the libraries of Azure and Google", () => {
+    const isLibrary = (to: string) => inside(to, "@azure", "google-auth-library");
+    const mayName = (path: string) => /^core\/storage\/(azure|gcs-requests)\.ts$/.test(path);
+    const found = violations("core", (to, { path }) => isLibrary(to) && !mayName(path));
+    expect([...found, ...violations("cli", isLibrary)]).toEqual([]);
   });
 
   test("nothing imports in a circle", () => {
@@ -157,6 +165,8 @@ describe("the engine is told what it needs", () => {
       // Names of temporary files and marks of uploads: unique, and never seen by anybody.
       "core/storage/filesystem.ts",
       "core/storage/s3.ts",
+      "core/storage/azure.ts",
+      "core/storage/gcs.ts",
       // Which broker to ask first.
       "core/kafka/session.ts",
     ];

@@ -36,7 +36,17 @@ function configureCheck(parent: Command, context: CommandContext): void {
   });
 }
 
-const secretKeys = ["sasl_password", "access_key_id", "secret_access_key", "session_token"];
+const secretKeys = [
+  "sasl_password",
+  "sasl_oauthbearer_client_secret",
+  "ssl_key_password",
+  "access_key_id",
+  "secret_access_key",
+  "session_token",
+  "account_key",
+  "sas_token",
+  "connection_string",
+];
 
 function withoutSecrets(config: Config): unknown {
   const hide = (value: unknown): unknown => {

@@ -59,6 +59,8 @@ function storageLines(): string[] {
     "",
     ...comment("Instead of the folder, a bucket: remove the `#` here and the lines above.", ""),
     ...sectionLines(bucket, "", "#"),
+    "",
+    ...comment("For Azure Blob Storage and Google Cloud Storage: docs/storage-guide.md.", ""),
   ];
 }
 

@@ -18,9 +18,17 @@ async function openBackend(config: StorageConfig, retry: Retry): Promise<Storage
     case "memory":
       return openMemory(config.name);
     case "s3": {
-      // Loading the SDK takes 0.2 s, which runs on a folder need not wait for.
+      // Loading an SDK takes 0.2 s, which runs on a folder need not wait for.
       const { openS3 } = await import("#core/storage/s3.ts");
       return openS3(config, retry);
+    }
+    case "azure": {
+      const { openAzure } = await import("#core/storage/azure.ts");
+      return openAzure(config, retry);
+    }
+    case "gcs": {
+      const { openGcs } = await import("#core/storage/gcs.ts");
+      return openGcs(config, retry);
     }
   }
 }

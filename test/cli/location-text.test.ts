@@ -9,6 +9,8 @@ const locations: readonly StorageConfig[] = [
   { backend: "s3", bucket: "orders", prefix: "" },
   { backend: "s3", bucket: "orders", prefix: "of 2025/ü?#%" },
   { backend: "s3", bucket: "orders", prefix: "a", endpoint, region: "eu", path_style: false },
+  { backend: "azure", container: "orders", prefix: "of 2025/ü?#%", account: "mine", endpoint },
+  { backend: "gcs", bucket: "orders", prefix: "a", endpoint, authentication: "none" },
 ];
 
 test.each(locations)("--path reads back the storage that was told: %j", (location) => {

@@ -48,12 +48,16 @@ test.each(variants)("a new %s file is right with all its keys in use, on %s", (m
   expect(text).not.toMatch(/^#\S/m);
 });
 
-test.each(modes)("a new %s file names every key of the reference", (mode) => {
-  const text = configTemplate(mode);
-  const all = [configSection(mode), ...configSection(mode).sections, ...storageSections()];
-  const names = all
-    .filter(({ keys }) => keys[0]?.kind !== "memory")
-    .flatMap(({ keys }) => keys.map(({ name }) => name))
-    .filter((name) => name !== "base_path");
-  for (const name of names) expect(text).toMatch(new RegExp(`^#? *${name}:`, "m"));
-});
+test.each(modes)(
+  "a new %s file names every key of the reference, but for rare storages",
+  (mode) => {
+    const text = configTemplate(mode);
+    const all = [configSection(mode), ...configSection(mode).sections, ...storageSections()];
+    const names = all
+      // Others are shown by the storage guide.
+      .filter(({ path, keys }) => path !== "storage" || /^(filesystem|s3)$/.test(keys[0]!.kind))
+      .flatMap(({ keys }) => keys.map(({ name }) => name))
+      .filter((name) => name !== "base_path");
+    for (const name of names) expect(text).toMatch(new RegExp(`^#? *${name}:`, "m"));
+  },
+);

@@ -23,13 +23,41 @@ describe("a location", () => {
         path_style: false,
       },
     ],
+    ["azure://backups", { backend: "azure", container: "backups", prefix: "" }],
+    [
+      "azure://backups/p/q?account=mycompany&endpoint=http://127.0.0.1:10000/mycompany",
+      {
+        backend: "azure",
+        container: "backups",
+        prefix: "p/q",
+        account: "mycompany",
+        endpoint: "http://127.0.0.1:10000/mycompany",
+      },
+    ],
+    ["gs://my_bucket.of.ours/p", { backend: "gcs", bucket: "my_bucket.of.ours", prefix: "p" }],
+    [
+      "gs://bucket?endpoint=http://127.0.0.1:4443&authentication=none",
+      {
+        backend: "gcs",
+        bucket: "bucket",
+        prefix: "",
+        endpoint: "http://127.0.0.1:4443",
+        authentication: "none",
+      },
+    ],
   ])("%s is understood", (location, config) => {
     expect(parseLocation(location)).toEqual(config);
   });
 
   test.each([
     ["", "empty"],
-    ["gs://bucket", "gs:"],
+    ["http://bucket", "http:"],
+    ["azure://Container", "container"],
+    ["azure://two--dashes", "container"],
+    ["azure://container?account=Upper", "account"],
+    ["gs://b", "bucket name"],
+    ["gs://bucket?region=x", "region"],
+    ["gs://bucket?authentication=maybe", "authentication"],
     ["s3:bucket", "bucket name"],
     ["s3://", "bucket name"],
     ["s3://Under_Score", "bucket name"],
@@ -54,6 +82,9 @@ describe("a location", () => {
     "s3://key:hunter2@bucket/p",
     "s3://bucket?endpoint=http://key:hunter2@127.0.0.1:9000",
     "s3://bucket?secret_access_key=hunter2",
+    "azure://container?account_key=hunter2",
+    "azure://container?endpoint=https%3A%2F%2Fa.example.com%3Fsig%3Dhunter2",
+    "gs://hunter2@bucket",
   ])("S5: with a secret in it is refused without repeating the secret: %s", (location) => {
     expect(() => parseLocation(location)).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining("hunter2") }),
