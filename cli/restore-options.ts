@@ -1,15 +1,23 @@
 /** What the commands that restore have in common: options, the request, what they work on. */
 import type { Command } from "commander";
 import { configHelp } from "#cli/command.ts";
+import { commandConfigHelp, sourceCommandConfigHelp } from "#cli/command-config.ts";
 import { connectTo, openCatalogOn, openStorageAt } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
 import type { ConfigOverride } from "#core/config/parse.ts";
 import type { RestoreConfig } from "#core/config/schema.ts";
+import { BackupError } from "#core/errors.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import { restoreSettingsOf } from "#core/restore/request.ts";
 import type { RestoreOptions } from "#core/restore/run.ts";
 
-export interface RestoreArguments {
+/** Properties of Kafka clients, in place of the sections' keys for security. */
+export interface CommandConfigs {
+  readonly commandConfig?: string;
+  readonly sourceCommandConfig?: string;
+}
+
+export interface RestoreArguments extends CommandConfigs {
   readonly config: string;
   readonly timeWindowStart?: string;
   readonly timeWindowEnd?: string;
@@ -28,6 +36,8 @@ export const changingOptions = [
 export function withRestoreOptions(command: Command): Command {
   return command
     .requiredOption("--config <file>", configHelp)
+    .option("--command-config <file>", `of the target: ${commandConfigHelp}`)
+    .option("--source-command-config <file>", sourceCommandConfigHelp)
     .option("--time-window-start <time>", "no older records: Unix milliseconds or ISO 8601")
     .option("--time-window-end <time>", "no newer records: Unix milliseconds or ISO 8601")
     .option("--lineage <number>", "which life of re-created topics; the newest unless said")
@@ -58,11 +68,17 @@ function numberIn(text: string | undefined): number | string | undefined {
 export async function openRestoreDeps(
   session: Session,
   config: RestoreConfig,
+  { commandConfig, sourceCommandConfig }: CommandConfigs,
 ): Promise<RestoreDeps> {
+  if (sourceCommandConfig !== undefined && config.source === undefined) {
+    throw new BackupError("InvalidRequestError", "--source-command-config does nothing", {
+      hint: "Leave it out: the configuration has no source.",
+    });
+  }
   const storage = await openStorageAt(session, config.storage);
   const catalog = await openCatalogOn(session, storage, config.catalog);
-  const { max_concurrent_partitions } = config.restore;
-  const cluster = await connectTo(session, "target", config.target, max_concurrent_partitions);
+  const lanes = config.restore.max_concurrent_partitions;
+  const cluster = await connectTo(session, "target", config.target, { lanes, commandConfig });
   const { clock, logger, newId } = session;
   return { storage, catalog, cluster, clock, logger, newId };
 }

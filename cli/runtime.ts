@@ -107,20 +107,40 @@ export async function openCatalogOn(
   return openCatalog(deps, opened);
 }
 
+export interface ConnectChoices {
+  /** Partitions that are worked on at a time. */
+  readonly lanes?: number | undefined;
+  /** A Kafka client's properties, in place of the section's keys for security. */
+  readonly commandConfig?: string | undefined;
+}
+
 /**
- * Connects to the cluster of a `source` or `target` section. `lanes`: partitions that are worked
- * on at a time. Throws InvalidConfigError for PEM files that cannot be read.
+ * Connects to the cluster of a `source` or `target` section. Throws InvalidConfigError for PEM files
+ * that cannot be read, and for credentials in both places.
  */
 export async function connectTo(
   session: Session,
   section: "source" | "target",
   connection: ConnectionConfig,
+  { lanes, commandConfig }: ConnectChoices = {},
+): Promise<Cluster> {
+  const config =
+    commandConfig === undefined
+      ? await clusterConfigOf(section, connection)
+      : await withCommandConfig(session, section, connection, commandConfig);
+  return connectCluster(session, section, config, lanes);
+}
+
+/** Connects, and disconnects when the session ends. */
+export async function connectCluster(
+  session: Session,
+  section: "source" | "target",
+  config: ClusterConfig,
   lanes?: number,
 ): Promise<Cluster> {
-  const config = await clusterConfigOf(section, connection);
-  const { connectCluster } = await import("#core/kafka/connect.ts");
+  const { connectCluster: connect } = await import("#core/kafka/connect.ts");
   const { clock, logger, deadline } = session;
-  const connecting = connectCluster(config, {
+  const connecting = connect(config, {
     clock,
     logger,
     watch: session.watch(`brokers of the ${section}`),
@@ -129,6 +149,26 @@ export async function connectTo(
   const cluster = await unlessStopped(connecting, deadline.signal, (late) => late.disconnect());
   session.closeLater(() => cluster.disconnect());
   return cluster;
+}
+
+/** The section's brokers with the login of a properties file: one place for credentials, not two. */
+export async function withCommandConfig(
+  session: Session,
+  section: "source" | "target",
+  { bootstrap_servers, security_protocol }: ConnectionConfig,
+  fileName: string,
+): Promise<ClusterConfig> {
+  if (security_protocol !== "PLAINTEXT") {
+    throw new BackupError(
+      "InvalidConfigError",
+      `${section}.security_protocol: says how to log in, and so does --command-config ${fileName}`,
+      {
+        hint: `Leave one out: --command-config, or security_protocol, sasl_* and ssl_* of ${section}.`,
+      },
+    );
+  }
+  const { readCommandConfig } = await import("#cli/command-config.ts");
+  return { ...(await readCommandConfig(session, fileName)), bootstrap_servers };
 }
 
 /** The result of what cannot be stopped itself; what comes after the signal is let go. */

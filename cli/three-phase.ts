@@ -1,6 +1,6 @@
 /** A restore that also sets consumer groups' offsets, as `restore` and `three-phase-restore` run it. */
 import { locationText } from "#cli/location-text.ts";
-import { openRestoreDeps, restoreOptionsOf } from "#cli/restore-options.ts";
+import { type CommandConfigs, openRestoreDeps, restoreOptionsOf } from "#cli/restore-options.ts";
 import { connectTo } from "#cli/runtime.ts";
 import type { Session } from "#cli/session.ts";
 import { threePhaseDryRunText, threePhaseText } from "#cli/three-phase-text.ts";
@@ -15,6 +15,7 @@ export interface ThreePhaseChoices {
   readonly resume: boolean;
   /** The configuration file, as it was named. */
   readonly file: string;
+  readonly commandConfigs: CommandConfigs;
   /** What continues after a failure, as a sentence that begins with it. */
   readonly again: string;
   /** How the results are shown to machines; as they are unless said. */
@@ -28,11 +29,11 @@ export async function runThreePhases(
   session: Session,
   config: RestoreConfig,
   groups: GroupSelection,
-  { isNew, resume, file, again, shape }: ThreePhaseChoices,
+  { isNew, resume, file, commandConfigs, again, shape }: ThreePhaseChoices,
 ): Promise<number> {
   const { threePhaseRequestOf } = await import("#core/three-phase/request.ts");
   const request = threePhaseRequestOf(config, groups);
-  const deps = await openThreePhaseDeps(session, config);
+  const deps = await openThreePhaseDeps(session, config, commandConfigs);
   if (config.restore.dry_run) {
     const { dryRunThreePhase } = await import("#core/three-phase/dry-run.ts");
     const plan = await dryRunThreePhase(deps, request, isNew, session.deadline);
@@ -48,7 +49,7 @@ export async function runThreePhases(
   stop();
   const { error, ...data } = result;
   const shown = shape === undefined ? data : shape.result(data);
-  const rollback = await rollbackCommand(config, file);
+  const rollback = await rollbackCommand(config, file, commandConfigs);
   const whole = error === undefined ? shown : { ...shown, error: wordsOf(error) };
   await session.write(whole, () => threePhaseText(session.io, result, rollback));
   if (error !== undefined) throw withHint(error, again);
@@ -56,9 +57,15 @@ export async function runThreePhases(
 }
 
 /** Without the id at its end: puts groups of the target back to a snapshot. */
-export async function rollbackCommand(config: RestoreConfig, file: string): Promise<string> {
+export async function rollbackCommand(
+  config: RestoreConfig,
+  file: string,
+  { commandConfig }: CommandConfigs,
+): Promise<string> {
   const { shellQuoted } = await import("#core/offsets/script.ts");
-  const where = ["--path", locationText(config.storage), "--config", file].map(shellQuoted);
+  const login = commandConfig === undefined ? [] : ["--command-config", commandConfig];
+  const options = ["--path", locationText(config.storage), "--config", file, ...login];
+  const where = options.map(shellQuoted);
   return `kafka-backup offset-rollback rollback ${where.join(" ")} --snapshot-id`;
 }
 
@@ -78,9 +85,12 @@ function withHint({ name, message, cause, details, hint }: BackupError, again: s
 export async function openThreePhaseDeps(
   session: Session,
   config: RestoreConfig,
+  commandConfigs: CommandConfigs,
 ): Promise<ThreePhaseDeps> {
-  const deps = await openRestoreDeps(session, config);
+  const deps = await openRestoreDeps(session, config, commandConfigs);
   if (config.source === undefined) return deps;
   const lanes = config.backup?.max_concurrent_partitions;
-  return { ...deps, source: await connectTo(session, "source", config.source, lanes) };
+  const commandConfig = commandConfigs.sourceCommandConfig;
+  const source = await connectTo(session, "source", config.source, { lanes, commandConfig });
+  return { ...deps, source };
 }

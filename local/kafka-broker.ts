@@ -1,7 +1,7 @@
 /** One broker (KRaft, broker and controller in one process) of a local Kafka: its files, its life. */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { KafkaListener } from "#local/kafka-listeners.ts";
+import { type KafkaListener, tokenJvmArgs } from "#local/kafka-listeners.ts";
 import { type RunningProcess, runToEnd, startProcess } from "#local/processes.ts";
 
 export interface BrokerSetup {
@@ -150,8 +150,8 @@ function listenerSettings(setup: BrokerSetup): Record<string, string> {
   };
 }
 
-function serverArgs({ classpath, heapMb }: BrokerSetup): string[] {
-  return jvmArgs(classpath, heapMb, "info");
+function serverArgs({ classpath, heapMb, listeners }: BrokerSetup): string[] {
+  return [...tokenJvmArgs(listeners), ...jvmArgs(classpath, heapMb, "info")];
 }
 
 export function jvmArgs(classpath: string, heapMb: number, logLevel = "warn"): string[] {

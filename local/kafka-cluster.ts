@@ -4,13 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type KafkaTools, kafkaTools } from "#local/kafka.ts";
 import { type LocalBroker, newClusterId, prepareBroker } from "#local/kafka-broker.ts";
+import type { KafkaCertificates } from "#local/kafka-certificates.ts";
 import { installKafka } from "#local/kafka-install.ts";
-import {
-  type KafkaCertificates,
-  type KafkaListener,
-  listenerAddresses,
-  prepareListeners,
-} from "#local/kafka-listeners.ts";
+import { type KafkaListener, listenerAddresses, prepareListeners } from "#local/kafka-listeners.ts";
 import { freePort } from "#local/processes.ts";
 
 export interface KafkaClusterOptions {

@@ -1,8 +1,8 @@
 /** Extra listeners of the local Kafka, with TLS and SASL, to log in to as a real client does. */
-import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort, runToEnd } from "#local/processes.ts";
-import { requireOpenssl } from "#local/requirements.mjs";
+import { pathToFileURL } from "node:url";
+import { type KafkaCertificates, makeCertificates } from "#local/kafka-certificates.ts";
+import { freePort } from "#local/processes.ts";
 
 export interface KafkaListener {
   /** Upper-case letters and digits; names the listener in the broker's settings. */
@@ -12,15 +12,20 @@ export interface KafkaListener {
   readonly mechanisms?: readonly ("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" | "OAUTHBEARER")[];
   /** For SASL: name to password. The same name has one password on all listeners. */
   readonly users?: Readonly<Record<string, string>>;
+  /**
+   * For OAUTHBEARER: whose tokens it takes. Without it: such that nobody signed, for development,
+   * as Kafka says.
+   */
+  readonly tokens?: TokenIssuer;
   /** For TLS: whether clients must show a certificate of the same authority. */
   readonly clientCertificate?: "required";
 }
 
-/** PEM texts: the authority that signed both, and a client's own certificate and key. */
-export interface KafkaCertificates {
-  readonly ca: string;
-  readonly clientCertificate: string;
-  readonly clientKey: string;
+export interface TokenIssuer {
+  /** The issuer's public keys, as a JSON Web Key Set. */
+  readonly jwksFile: string;
+  readonly issuer: string;
+  readonly audience: string;
 }
 
 export interface PreparedListeners {
@@ -83,11 +88,33 @@ function saslSettings(prefix: string, listener: KafkaListener): Record<string, s
     settings[key] = `${loginModule(mechanism)} required${
       mechanism === "PLAIN" ? ` ${plainUsers(listener)}` : ""
     };`;
+    if (mechanism === "OAUTHBEARER" && listener.tokens !== undefined) {
+      Object.assign(settings, tokenSettings(`${prefix}.oauthbearer`, listener.tokens));
+    }
   }
   return settings;
 }
 
-/** Without more, OAUTHBEARER takes tokens that nobody signed: for development, as Kafka says. */
+function tokenSettings(prefix: string, { jwksFile, issuer, audience }: TokenIssuer) {
+  return {
+    [`${prefix}.sasl.server.callback.handler.class`]: `${securityPackage}.oauthbearer.OAuthBearerValidatorCallbackHandler`,
+    [`${prefix}.sasl.oauthbearer.jwks.endpoint.url`]: pathToFileURL(jwksFile).href,
+    [`${prefix}.sasl.oauthbearer.expected.issuer`]: issuer,
+    [`${prefix}.sasl.oauthbearer.expected.audience`]: audience,
+  };
+}
+
+/** Kafka reads keys from no place that its JVM is not told beforehand. */
+export function tokenJvmArgs(listeners: readonly KafkaListener[]): string[] {
+  const files = listeners.flatMap(({ tokens }) => (tokens === undefined ? [] : [tokens.jwksFile]));
+  if (files.length === 0) return [];
+  const urls = files.map((file) => pathToFileURL(file).href);
+  return [
+    `-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${urls.join(",")}`,
+    `-Dorg.apache.kafka.sasl.oauthbearer.allowed.files=${files.join(",")}`,
+  ];
+}
+
 function loginModule(mechanism: string): string {
   if (mechanism === "PLAIN") return `${securityPackage}.plain.PlainLoginModule`;
   if (mechanism === "OAUTHBEARER") return `${securityPackage}.oauthbearer.OAuthBearerLoginModule`;
@@ -107,41 +134,4 @@ function scramArgs(listener: KafkaListener): string[] {
       `${mechanism}=[name=${name},password=${password}]`,
     ]),
   );
-}
-
-const validDays = "2";
-
-async function makeCertificates(folder: string): Promise<KafkaCertificates> {
-  await requireOpenssl();
-  const authority = ["-x509", "-keyout", join(folder, "ca.key"), "-out", join(folder, "ca.crt")];
-  await runToEnd("openssl", [
-    ...["req", "-newkey", "rsa:2048", "-nodes", "-days", validDays],
-    ...[...authority, "-subj", "/CN=local kafka authority"],
-  ]);
-  await signedCertificate(folder, "server", "subjectAltName=IP:127.0.0.1,DNS:localhost");
-  await signedCertificate(folder, "client", "extendedKeyUsage=clientAuth");
-  const read = (name: string) => readFile(join(folder, name), "utf8");
-  // Kafka reads a key store of type PEM as the key and then its chain, in one file (KIP-651).
-  const keyStore = (await read("server.key")) + (await read("server.crt")) + (await read("ca.crt"));
-  await writeFile(join(folder, "server.pem"), keyStore, { mode: 0o600 });
-  return {
-    ca: await read("ca.crt"),
-    clientCertificate: await read("client.crt"),
-    clientKey: await read("client.key"),
-  };
-}
-
-async function signedCertificate(folder: string, name: string, extension: string): Promise<void> {
-  const [key, request] = [join(folder, `${name}.key`), join(folder, `${name}.csr`)];
-  const extensions = join(folder, `${name}.ext`);
-  await writeFile(extensions, `${extension}\n`);
-  await runToEnd("openssl", [
-    ...["req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request],
-    ...["-subj", `/CN=${name}`],
-  ]);
-  await runToEnd("openssl", [
-    ...["x509", "-req", "-in", request, "-days", validDays, "-extfile", extensions],
-    ...["-CA", join(folder, "ca.crt"), "-CAkey", join(folder, "ca.key"), "-CAcreateserial"],
-    ...["-out", join(folder, `${name}.crt`)],
-  ]);
 }

@@ -6,13 +6,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { compileJava } from "#local/java-programs.ts";
 import { jvmArgs, newClusterId, prepareBroker } from "#local/kafka-broker.ts";
+import type { KafkaCertificates } from "#local/kafka-certificates.ts";
 import { installKafka } from "#local/kafka-install.ts";
-import {
-  type KafkaCertificates,
-  type KafkaListener,
-  listenerAddresses,
-  prepareListeners,
-} from "#local/kafka-listeners.ts";
+import { type KafkaListener, listenerAddresses, prepareListeners } from "#local/kafka-listeners.ts";
 import { freePort, wantedPort } from "#local/processes.ts";
 
 export interface KafkaOptions {

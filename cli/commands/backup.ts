@@ -1,5 +1,6 @@
 /** `kafka-backup backup`: one run, full or incremental, from a configuration file. */
 import { type Configure, configHelp, withExamples } from "#cli/command.ts";
+import { commandConfigHelp } from "#cli/command-config.ts";
 import { failedPartitionsText } from "#cli/failed-partitions.ts";
 import type { Io } from "#cli/io.ts";
 import { tableText } from "#cli/output.ts";
@@ -18,19 +19,29 @@ import type { BackupResult } from "#core/backup/contract.ts";
 import { backupRequestOf } from "#core/backup/request.ts";
 import { exitCodes } from "#core/errors.ts";
 
+interface BackupArguments {
+  readonly config: string;
+  readonly commandConfig?: string;
+}
+
 export const configure: Configure = (command, context) => {
   withExamples(command, [
     ["kafka-backup backup --config backup.yaml", "the first run is full, later ones continue it"],
     ["kafka-backup backup --config backup.yaml --format json | jq .record_count", "for scripts"],
   ]);
-  command.requiredOption("--config <file>", configHelp);
-  context.action(command, async (session, options: { config: string }) => {
+  command
+    .requiredOption("--config <file>", configHelp)
+    .option("--command-config <file>", commandConfigHelp);
+  context.action(command, async (session, options: BackupArguments) => {
     const config = await readBackupConfig(session, options.config);
     const { runBackup } = await import("#core/backup/run.ts");
     const storage = await openStorageAt(session, config.storage);
     const catalog = await openCatalogOn(session, storage, config.catalog);
     const lanes = config.backup.max_concurrent_partitions;
-    const cluster = await connectTo(session, "source", config.source, lanes);
+    const cluster = await connectTo(session, "source", config.source, {
+      lanes,
+      commandConfig: options.commandConfig,
+    });
     const { clock, logger, newId } = session;
     session.stopWhenNothingAnswers();
     const { onProgress, stop } = session.progress("backup");

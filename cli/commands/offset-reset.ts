@@ -7,6 +7,7 @@ import {
   tableHelp,
   withExamples,
 } from "#cli/command.ts";
+import { sourceCommandConfigHelp } from "#cli/command-config.ts";
 import {
   type ConnectionOptions,
   connectByOptions,
@@ -40,6 +41,7 @@ interface ResetOptions extends ConnectionOptions {
   readonly offsetSource?: OffsetSource;
   readonly restoreId?: string;
   readonly sourceBootstrapServers?: string;
+  readonly sourceCommandConfig?: string;
 }
 
 const planLine = "kafka-backup offset-reset plan --path /backups --backup-id orders";
@@ -125,11 +127,12 @@ function configureExecute(parent: Command, context: CommandContext): void {
   });
 }
 
-function placeOptions({ path, bootstrapServers, config }: ResetOptions): string[] {
+function placeOptions({ path, bootstrapServers, config, commandConfig }: ResetOptions): string[] {
   return [
     ...["--path", path],
     ...(bootstrapServers === undefined ? [] : ["--bootstrap-servers", bootstrapServers]),
     ...(config === undefined ? [] : ["--config", config]),
+    ...(commandConfig === undefined ? [] : ["--command-config", commandConfig]),
   ];
 }
 
@@ -187,11 +190,13 @@ function withResetOptions(command: Command): Command {
       "the restore, or newest for the one that finished last; needed where several fit",
     );
   command.option("--table <name>", tableHelp);
-  return withConnectionOptions(command).option(
-    "--source-bootstrap-servers <servers>",
-    "the backup's own cluster, for --offset-source current where it is not the target " +
-      "(in a configuration: source)",
-  );
+  return withConnectionOptions(command)
+    .option(
+      "--source-bootstrap-servers <servers>",
+      "the backup's own cluster, for --offset-source current where it is not the target " +
+        "(in a configuration: source)",
+    )
+    .option("--source-command-config <file>", sourceCommandConfigHelp);
 }
 
 function readOffsetSource(text: string): OffsetSource {
@@ -244,21 +249,27 @@ async function openDeps(
 /** Only `current` asks the backup's own cluster; undefined where the target may be that. */
 async function connectToSource(
   session: Session,
-  { config, offsetSource, sourceBootstrapServers }: ResetOptions,
+  { config, offsetSource, sourceBootstrapServers, sourceCommandConfig }: ResetOptions,
 ): Promise<Cluster | undefined> {
   if (offsetSource !== "current") {
-    if (sourceBootstrapServers === undefined) return undefined;
-    throw new BackupError(
-      "InvalidRequestError",
-      "--source-bootstrap-servers is for --offset-source current alone",
-      { hint: "Leave it out, or add --offset-source current." },
-    );
+    const given = sourceBootstrapServers ?? sourceCommandConfig;
+    if (given === undefined) return undefined;
+    const option =
+      given === sourceBootstrapServers ? "--source-bootstrap-servers" : "--source-command-config";
+    throw new BackupError("InvalidRequestError", `${option} is for --offset-source current alone`, {
+      hint: "Leave it out, or add --offset-source current.",
+    });
   }
-  if (sourceBootstrapServers !== undefined) {
-    return connectIfTold(session, { bootstrapServers: sourceBootstrapServers });
+  const bySource = {
+    ...(sourceBootstrapServers !== undefined && { bootstrapServers: sourceBootstrapServers }),
+    ...(sourceCommandConfig !== undefined && { commandConfig: sourceCommandConfig }),
+  };
+  if (config === undefined || sourceBootstrapServers !== undefined) {
+    return connectIfTold(session, bySource);
   }
-  if (config === undefined) return undefined;
   const file = await readConfig(session, config);
-  if (file.mode !== "restore" || file.source === undefined) return undefined;
-  return connectTo(session, "source", file.source);
+  if (file.mode !== "restore" || file.source === undefined) {
+    return connectIfTold(session, bySource);
+  }
+  return connectTo(session, "source", file.source, { commandConfig: sourceCommandConfig });
 }

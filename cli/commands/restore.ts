@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import { type Configure, withExamples } from "#cli/command.ts";
 import {
+  type CommandConfigs,
   changingOptions,
   openRestoreDeps,
   overridesOf,
@@ -39,7 +40,7 @@ export const configure: Configure = (command, context) => {
 
 async function runCommand(session: Session, options: RestoreArguments): Promise<number> {
   const config = await readRestoreConfig(session, options.config, overridesOf(options));
-  if (options.abandon !== undefined) return abandon(session, config, options.abandon);
+  if (options.abandon !== undefined) return abandon(session, config, options, options.abandon);
   const isNew = options.new === true;
   const { groupsOf } = await import("#core/three-phase/request.ts");
   const groups = groupsOf(config);
@@ -48,6 +49,7 @@ async function runCommand(session: Session, options: RestoreArguments): Promise<
       isNew,
       resume: false,
       file: options.config,
+      commandConfigs: options,
       again: "the same command again",
       shape: {
         result: ({ status, restore, report, failed_reset }) => {
@@ -62,7 +64,7 @@ async function runCommand(session: Session, options: RestoreArguments): Promise<
   if (groups !== undefined) {
     session.logger.info("consumer groups are left alone: reset_consumer_offsets is not set");
   }
-  const deps = await openRestoreDeps(session, config);
+  const deps = await openRestoreDeps(session, config, options);
   const request = restoreRequestOf(config);
   if (config.restore.dry_run) return dryRun(session, deps, request, isNew);
 
@@ -102,10 +104,11 @@ async function dryRun(
 async function abandon(
   session: Session,
   config: RestoreConfig,
+  commandConfigs: CommandConfigs,
   restore_id: string,
 ): Promise<number> {
   const { abandonRestore } = await import("#core/restore/abandon.ts");
-  const deps = await openRestoreDeps(session, config);
+  const deps = await openRestoreDeps(session, config, commandConfigs);
   const { backup_id } = config;
   const result = await abandonRestore(deps, { backup_id, restore_id }, session.deadline);
   await session.write(result, () => abandonText(result));

@@ -59,6 +59,7 @@ async function runCommand(session: Session, options: ThreePhaseArguments): Promi
     isNew,
     resume: options.resume === true,
     file,
+    commandConfigs: options,
     again: `\`kafka-backup three-phase-restore --config ${shellQuoted(file)} --resume\` with the same options`,
   });
 }
@@ -80,10 +81,10 @@ async function abandon(
   options: ThreePhaseArguments & { readonly abandon: string },
 ): Promise<number> {
   const { abandonThreePhase } = await import("#core/three-phase/abandon.ts");
-  const deps = await openRestoreDeps(session, config);
+  const deps = await openRestoreDeps(session, config, options);
   const at = { backup_id: config.backup_id, three_phase_id: options.abandon };
   const result = await abandonThreePhase(deps, at, session.deadline);
-  const rollback = await rollbackCommand(config, options.config);
+  const rollback = await rollbackCommand(config, options.config, options);
   await session.write(result, () => abandonedThreePhaseText(result, rollback));
   return exitCodes.done;
 }

@@ -47,12 +47,20 @@ export class BrokerConnections {
     return this.#closing.signal;
   }
 
-  /** A connection that is open, logged in, and past the broker's throttling. */
+  /**
+   * A connection that is open, logged in, and past the broker's throttling. A login that cannot be
+   * renewed where it is (brokers refuse it oftener than once a second) is made on a new connection.
+   */
   async ready(address: BrokerAddress, lane: Lane): Promise<BrokerConnection> {
     await this.#waitOutThrottle(addressOf(address));
     const connection = await this.#get(address, lane);
-    await connection.ready();
-    return connection;
+    try {
+      await connection.ready();
+      return connection;
+    } catch (error) {
+      this.#deps.logger.debug("a login is made anew", { error: (error as Error).message });
+      return this.#get(address, lane);
+    }
   }
 
   async call<Request, Response extends { readonly throttleTimeMs: number }>(
