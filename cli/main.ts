@@ -87,5 +87,13 @@ const lingerMs = 1000;
 /** Runs the process's own command line. */
 export async function main(): Promise<void> {
   process.exitCode = await run(process.argv.slice(2), processIo());
+  await Promise.all([process.stdout, process.stderr].map(handedOver));
   setTimeout(() => process.exit(), lingerMs).unref();
+}
+
+/** A pipe takes 64 KiB, and the rest as its reader gets on; what is left at the exit is lost. */
+function handedOver(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write("", () => resolve());
+  });
 }

@@ -70,6 +70,7 @@ test("list shows each backup with what it holds, as a table and as data", async 
 });
 
 test("list of an empty place says so, and is done", async () => {
+  await mkdir(join(folder, "nothing"));
   const { exitCode, stdout } = await cli("list", "--path", join(folder, "nothing"));
   expect(exitCode).toBe(exitCodes.done);
   expect(stdout).toContain("There are no backups in ");
