@@ -36,6 +36,7 @@ function configDocument(): string {
     "",
     ...editorChapter,
     ...valuesChapter,
+    ...clientPropertiesChapter,
     "## Top level",
     "",
     ...keyTable([
@@ -68,6 +69,31 @@ const editorChapter = [
   ...yamlBlock(
     "# yaml-language-server: $schema=./node_modules/kafka-backup/docs/config.schema.json\n",
   ),
+];
+
+const clientPropertiesChapter = [
+  "## Properties of a Kafka client",
+  "",
+  "Where TLS and logins are told to Kafka's own tools already, `--command-config FILE` takes the same",
+  "`.properties` file in every command that connects, in place of `security_protocol`, `sasl_*` and",
+  "`ssl_*` of the section (`source` of a backup, `target` of a restore; `--source-command-config` is",
+  "for the source of a restore). Credentials in both places are refused. Brokers that the",
+  "configuration or `--bootstrap-servers` names go before `bootstrap.servers`. The file is read as",
+  "`java.util.Properties` reads it, in Latin-1.",
+  "",
+  "| keys | taken |",
+  "|---|---|",
+  "| `bootstrap.servers`, `client.id`, `security.protocol` | as they are |",
+  "| `sasl.mechanism`, `sasl.jaas.config` | PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM, with the login module of each |",
+  "| `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.credentials.client.id`, `.client.secret`, `sasl.oauthbearer.scope` | an endpoint, or a `file:` URL; id, secret, scope and `extension_…` also as options of the login module |",
+  "| `ssl.truststore.location`, `ssl.truststore.certificates` | with `ssl.truststore.type=PEM` |",
+  "| `ssl.keystore.location`, `ssl.keystore.certificate.chain` with `ssl.keystore.key`; `ssl.key.password` | with `ssl.keystore.type=PEM` |",
+  "| `ssl.endpoint.identification.algorithm` | `https`, or empty |",
+  "",
+  "A JKS or PKCS12 store is refused with the command that writes it as PEM. Any other key of `ssl.`,",
+  "`sasl.`, `security.` or `config.providers` is refused, as who is trusted may hang on it; what only",
+  "tunes Java's client (`linger.ms`, `sasl.login.refresh.…`) is named once and does nothing.",
+  "",
 ];
 
 const valuesChapter = [
