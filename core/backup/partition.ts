@@ -16,6 +16,7 @@ import { BackupError, isBackupError } from "#core/errors.ts";
 import { AbortedTransactionFilter } from "#core/kafka/aborted-transactions.ts";
 import { checkBatch } from "#core/kafka/batch-check.ts";
 import type { FetchedPartition } from "#core/kafka/cluster.ts";
+import { withRecordBatches } from "#core/kafka/message-sets.ts";
 import { type PacedFetch, pacedFetch } from "#core/kafka/paced-fetch.ts";
 import {
   batchHeaderBytes,
@@ -136,7 +137,13 @@ class PartitionReader {
       isolation: "read_committed",
     } as const;
     return pacedFetch(this.#deps, request, deadline).then(
-      (paced) => (paced === undefined ? { kind: "deadline" } : { kind: "batches", ...paced }),
+      (paced) => {
+        if (paced === undefined) return { kind: "deadline" };
+        // Formats before record batches end here: nothing further on knows them.
+        const { work } = this.#request;
+        const records = withRecordBatches(paced.fetched.records, work, { border: end_offset });
+        return { kind: "batches", ...paced, fetched: { ...paced.fetched, records } };
+      },
       (error: unknown) => {
         if (isBackupError(error, "OffsetOutOfRangeError")) return { kind: "out of range" };
         if (isFenced(error)) return { kind: "fenced" };

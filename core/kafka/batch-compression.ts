@@ -48,12 +48,22 @@ export function bodyOf(
   if (codec === undefined) throw unsupportedCodec(header, at);
   const body = buffer.subarray(position + batchHeaderBytes, position + header.sizeInBytes);
   if (codec === "none") return body;
+  return decompressBody(codec, body, { ...at, offset: header.baseOffset }, bytesMax);
+}
+
+/** The same of a body that lies by itself; `at` is for errors. */
+export function decompressBody(
+  codec: Exclude<BatchCodec, "none">,
+  body: Buffer,
+  at: TopicPartition & { readonly offset: bigint },
+  bytesMax: number,
+): Buffer {
   try {
     return decompress[codec](body, bytesMax);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const problem = `its ${codec} body ${reasonOf(error, bytesMax)}`;
-    throw corruptBatch(at, header.baseOffset, problem, { cause: error });
+    throw corruptBatch(at, at.offset, problem, { cause: error });
   }
 }
 
