@@ -177,19 +177,27 @@ function unreadPartitions({ source, target_topic, partitions }: PlannedTopic): F
     }));
 }
 
+/** Partitions of the topic that a finding names; the others it counts. */
+const absentNamedMax = 20;
+
 /** Partitions of the topic that nothing is restored into. */
 function absentPartitions({ source, target_topic, partitions }: PlannedTopic): Finding[] {
   const restored = new Set(partitions.map(({ source_partition }) => source_partition));
-  const absent = Array.from({ length: source.partition_count }, (_, i) => i).filter(
-    (partition) => !restored.has(partition),
-  );
-  if (absent.length === 0) return [];
+  const isOfTopic = (partition: number) => partition < source.partition_count;
+  const absentCount = source.partition_count - [...restored].filter(isOfTopic).length;
+  if (absentCount <= 0) return [];
+  // A damaged count may be any number: no list is as long as that.
+  const named: number[] = [];
+  for (let i = 0; named.length < Math.min(absentCount, absentNamedMax); i++) {
+    if (!restored.has(i)) named.push(i);
+  }
+  const more = absentCount > named.length ? ` and ${absentCount - named.length} more` : "";
   return [
     {
       severity: "warning",
       code: "partitions-not-in-backup",
       topic: target_topic,
-      message: `the backup holds nothing of partitions ${absent.join(", ")} of ${source.name}`,
+      message: `the backup holds nothing of partitions ${named.join(", ")}${more} of ${source.name}`,
       remedy: "They stay empty; choose another lineage if they should hold records.",
     },
   ];
