@@ -10,7 +10,10 @@ export interface EmulatorCall {
   readonly body?: object;
 }
 
-/** The emulator finds the service by the credential's scope, and checks no signature. */
+/**
+ * The emulator finds the service by the credential's scope, and checks no signature. Answers in XML
+ * are texts.
+ */
 export async function emulatorCall(
   { endpoint, region, accessKeyId }: AwsEndpoint,
   service: string,
@@ -28,5 +31,5 @@ export async function emulatorCall(
   });
   const text = await response.text();
   if (!response.ok) throw new Error(`${service} ${target ?? path}: ${response.status} ${text}`);
-  return JSON.parse(text || "null");
+  return text.startsWith("<") ? text : JSON.parse(text || "null");
 }

@@ -48,7 +48,7 @@ export async function takeOver(storage: StorageBackend, scope: LeaseScope): Prom
     released: false,
   });
   for (;;) {
-    const token = Math.max(...(await leaseTokens(storage, scope))) + 1;
+    const token = Math.max(0, ...(await leaseTokens(storage, scope))) + 1;
     const key = inBackup(scope.backupId, leaseKey(scope.purpose, token));
     if ((await storage.createIfAbsent(key, record)) === "created") return { owner, token };
   }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   DescribeExecutionCommand,
   GetExecutionHistoryCommand,
+  type HistoryEvent,
   ListExecutionsCommand,
   ListMapRunsCommand,
   SFNClient,
@@ -59,6 +60,11 @@ export class TestStateMachine {
     return this.ended(await this.start(input));
   }
 
+  /** Whether an execution is of this machine. */
+  isOwn(arn: string): boolean {
+    return arn.startsWith(`${this.#arn.replace(":stateMachine:", ":execution:")}:`);
+  }
+
   /** ARNs of the machine's executions, whoever started them. */
   async executions(): Promise<string[]> {
     const { executions = [] } = await this.#client.send(
@@ -67,19 +73,22 @@ export class TestStateMachine {
     return executions.map(({ executionArn }) => executionArn!);
   }
 
+  /** In order. */
+  async historyOf(arn: string): Promise<HistoryEvent[]> {
+    const asked = { executionArn: arn, maxResults: 1_000 };
+    const { events = [] } = await this.#client.send(new GetExecutionHistoryCommand(asked));
+    return events;
+  }
+
   /** Names of the states that an execution entered, in order. */
   async statesOf(arn: string): Promise<string[]> {
-    const { events = [] } = await this.#client.send(
-      new GetExecutionHistoryCommand({ executionArn: arn, maxResults: 1_000 }),
-    );
+    const events = await this.historyOf(arn);
     return events.flatMap(({ stateEnteredEventDetails }) => stateEnteredEventDetails?.name ?? []);
   }
 
   /** What the execution handed to a state that it entered. */
   async inputOf(arn: string, state: string): Promise<unknown> {
-    const { events = [] } = await this.#client.send(
-      new GetExecutionHistoryCommand({ executionArn: arn, maxResults: 1_000 }),
-    );
+    const events = await this.historyOf(arn);
     const entered = events.find(({ stateEnteredEventDetails: at }) => at?.name === state);
     return JSON.parse(entered!.stateEnteredEventDetails!.input!);
   }
@@ -99,9 +108,7 @@ export class TestStateMachine {
   }
 
   async #tasksOf(executionArn: string): Promise<object[]> {
-    const { events = [] } = await this.#client.send(
-      new GetExecutionHistoryCommand({ executionArn, maxResults: 1_000 }),
-    );
+    const events = await this.historyOf(executionArn);
     return events.flatMap((event) => {
       const { taskSucceededEventDetails: succeeded, taskFailedEventDetails: failed } = event;
       if (failed !== undefined) return [{ error: failed.error }];
