@@ -10,6 +10,7 @@ const tools = {
   "kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
   "kafka-consumer-groups.sh": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
   "kafka-get-offsets.sh": "org.apache.kafka.tools.GetOffsetShell",
+  "kafka-transactions.sh": "org.apache.kafka.tools.TransactionsCommand",
   "kafka-dump-log.sh": "kafka.tools.DumpLogSegments",
 } as const;
 

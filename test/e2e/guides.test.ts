@@ -1,11 +1,12 @@
 /** The commands of the guides, as they stand and in their order, on services of their own. */
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { commandBlocks } from "#test/support/markdown.ts";
+import { parse, stringify } from "yaml";
+import { blocksToRun, guides, readDocument } from "#test/support/guides.ts";
 
 const timeoutMs = 400_000;
 const root = join(import.meta.dirname, "../..");
@@ -16,40 +17,24 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Blocks that are not run, by how they begin, each with the reason. */
-const notRun: Record<string, Record<string, string>> = {
-  "quickstart.md": { "demos/shell": "opens the shell that the test stands in for" },
-  "restore-guide.md": {},
-  "offset-mapping.md": {},
-  "storage-guide.md": {
-    "aws s3api create-bucket": "needs an account of AWS and its command line",
-    "aws s3 sync": "needs a backup in an account of AWS",
-  },
-  "demo-index.md": {
-    "npm run demos": "runs demos, which have tests of their own",
-    "demos/shell": "opens the shell that the test stands in for",
-    "docker compose up": "needs Docker",
-  },
-  "troubleshooting.md": {},
-};
+const sessionsRun = new Set<string>();
 
 /** What the shell of `demos/shell` is told: every block, after its line, until one fails. */
-async function sessionOf(guide: string): Promise<string> {
-  const markdown = await readFile(join(root, "docs", guide), "utf8");
-  const exceptions = Object.keys(notRun[guide]!);
-  const blocks = commandBlocks(markdown);
-  const unused = exceptions.filter((start) => !blocks.some((one) => one.text.startsWith(start)));
-  expect(unused).toEqual([]);
-  const toRun = blocks.filter((one) => !exceptions.some((start) => one.text.startsWith(start)));
-  if (toRun.length === 0) return "";
-  const steps = toRun.map(({ line, text }) => `echo "--- docs/${guide}:${line}"\n${text}\n`);
-  return `set -eo pipefail\n${steps.join("\n")}\necho "--- end"\n`;
+function sessionOf(guide: string): string {
+  const steps = blocksToRun(guide).map(
+    ({ line, text }) => `echo "--- ${guide}:${line}"\n${text}\n`,
+  );
+  const { before = "" } = guides[guide]!;
+  return `set -eo pipefail\n${before}${steps.join("\n")}\necho "--- end"\n`;
 }
 
-async function runSession(guide: string): Promise<string> {
-  const session = join(folder, `${guide}.sh`);
+/** `files` lie in the folder that the session works in. */
+async function runSession(guide: string, files: Record<string, string> = {}): Promise<string> {
+  sessionsRun.add(guide);
   const work = await mkdtemp(join(folder, "work-"));
-  await writeFile(session, await sessionOf(guide));
+  const session = join(work, "session.sh");
+  await writeFile(session, sessionOf(guide));
+  for (const [name, text] of Object.entries(files)) await writeFile(join(work, name), text);
   const child = spawn(process.execPath, ["local/with-services.ts", "bash", session], {
     cwd: root,
     env: { ...process.env, WORK: work, BOOTSTRAP_SERVERS: undefined },
@@ -63,7 +48,7 @@ async function runSession(guide: string): Promise<string> {
 }
 
 test("the quickstart does what it says", { timeout: timeoutMs }, async () => {
-  const said = await runSession("quickstart.md");
+  const said = await runSession("docs/quickstart.md");
   expect(said).toContain("Backup quickstart, generation 1: 1,000 records from 1 topic");
   expect(said).toContain("Backup quickstart, generation 2: 200 records from 1 topic");
   expect(said).toMatch(/is done and verified: 1,200 records .*, generation 2\./);
@@ -75,7 +60,7 @@ test("the quickstart does what it says", { timeout: timeoutMs }, async () => {
 test("the restore guide brings a group back to where it stood", {
   timeout: timeoutMs,
 }, async () => {
-  const said = await runSession("restore-guide.md");
+  const said = await runSession("docs/restore-guide.md");
   expect(said).toMatch(/^\d{13} divides good from bad$/m);
   expect(said).toMatch(/^payments-look:0:60$/m);
   expect(said).toMatch(/^payments-processor +payments +0 +30 +60 +30 /m);
@@ -83,7 +68,7 @@ test("the restore guide brings a group back to where it stood", {
 });
 
 test("the guide to offset mapping translates a position", { timeout: timeoutMs }, async () => {
-  const said = await runSession("offset-mapping.md");
+  const said = await runSession("docs/offset-mapping.md");
   expect(said).toMatch(/^orders-streams +orders +0 +25 +40 +15 +orders-copy-0 +35 +exact$/m);
   expect(said).toContain('"target_offset": 35');
   expect(said).toMatch(/^order-26$/m);
@@ -91,12 +76,44 @@ test("the guide to offset mapping translates a position", { timeout: timeoutMs }
 });
 
 test("the storage guide backs up to a bucket", { timeout: timeoutMs }, async () => {
-  const said = await runSession("storage-guide.md");
+  const said = await runSession("docs/storage-guide.md");
   expect(said).toContain("Backup events, generation 1: 500 records");
   expect(said.match(/^backup: +events$/gm)).toHaveLength(1);
 });
 
-test("the guides that only point elsewhere have nothing left to run", async () => {
-  expect(await sessionOf("demo-index.md")).toBe("");
-  expect(await sessionOf("troubleshooting.md")).toBe("");
+test("what operations tells to type does what it says", { timeout: timeoutMs }, async () => {
+  const said = await runSession("docs/operations.md");
+  expect(said).toMatch(/^snapshot: snapshot-/m);
+  expect(said).toMatch(/^rolled back to snapshot-\S+: 2 of 2 groups, and read back$/m);
+  expect(said).toMatch(/^billing +payments-restored +0 +payments-0 +12 +none +12 +8 +exact$/m);
+  expect(said).toContain("2 groups reset and read back.");
 });
+
+test("the README's files and commands fit together", { timeout: timeoutMs }, async () => {
+  const [backup, restore, groups] = yamlBlocks(readDocument("README.md"));
+  const servers = { bootstrap_servers: `\${BOOTSTRAP_SERVERS}` };
+  const files = {
+    "readme-backup.yaml": stringify({ ...backup, source: { ...backup.source, ...servers } }),
+    "readme-restore.yaml": stringify({
+      ...restore,
+      target: { ...restore.target, ...servers },
+      restore: { ...restore.restore, ...groups.restore },
+    }),
+  };
+  const said = await runSession("README.md", files);
+  expect(said).toContain("Backup orders, generation 1: 40 records from 1 topic");
+  expect(said).toContain("Backup orders, generation 2: 10 records from 1 topic");
+  expect(said).toMatch(/is done and verified: 40 records .*, generation 2, up to /);
+  expect(said).toMatch(/^orders-billing +orders-eu-restored +0 +25 +- +25 +15 +exact$/m);
+  expect(said).toContain("offsets of 2 consumer groups were set and read back");
+});
+
+test("every document with commands to run had them run", () => {
+  const toRun = Object.keys(guides).filter((guide) => blocksToRun(guide).length > 0);
+  expect([...sessionsRun].sort()).toEqual(toRun.sort());
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: what a reader would copy, whatever it is
+function yamlBlocks(markdown: string): any[] {
+  return [...markdown.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text]) => parse(text!));
+}
