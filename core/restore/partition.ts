@@ -150,9 +150,11 @@ class PartitionRestore {
       const input = await this.#sendAll(pass, logEnd, deadline);
       const end = await pass.drain();
       return end ?? (input === "deadline" ? input : await this.#confirmEnd());
-    } finally {
-      // Whatever was thrown above, no answer may come after this worker has returned.
-      await pass.drain().catch(() => {});
+    } catch (error) {
+      // No answer may come after this worker has returned; and what they say of the target, a
+      // foreign record above all (R2), is more than what else ended this worker.
+      await pass.drain();
+      throw error;
     }
   }
 

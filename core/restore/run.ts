@@ -203,11 +203,12 @@ class RestoreRun {
     this.#deps.onProgress?.({ kind: "planned", partitions: requests.length, records });
     const limit = this.#options.max_concurrent_partitions;
     const runs = await runPartitions(this.#deps, requests, limit, this.#deadline, work);
-    this.#stopWhenPassed();
-    throwIfNothingWorked(runs.failed, runs.done.length + runs.failed.length);
+    // Told whatever ends the run: a process that lost its lease may have found its own late write.
     for (const { topic, partition, cause } of runs.failed) {
       this.#deps.logger.error(`${topic}-${partition}: ${String(cause)}`, { topic, partition });
     }
+    this.#stopWhenPassed();
+    throwIfNothingWorked(runs.failed, runs.done.length + runs.failed.length);
     this.#failed.push(...runs.failed);
   }
 

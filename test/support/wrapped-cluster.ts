@@ -5,11 +5,16 @@ import type { Cluster } from "#core/kafka/cluster.ts";
  * is lost.
  */
 export function wrappedCluster(cluster: Cluster, methods: Partial<Cluster>): Cluster {
-  return new Proxy(cluster, {
+  return wrapped(cluster, methods);
+}
+
+/** The same of anything else. */
+export function wrapped<T extends object>(real: T, methods: Partial<T>): T {
+  return new Proxy(real, {
     get: (target, name) => {
-      const own = methods[name as keyof Cluster];
+      const own = methods[name as keyof T];
       if (own !== undefined) return own;
-      const value = target[name as keyof Cluster];
+      const value = target[name as keyof T];
       return typeof value === "function" ? value.bind(target) : value;
     },
   });

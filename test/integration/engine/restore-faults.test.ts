@@ -7,12 +7,13 @@ import type { Cluster, ProduceRequest } from "#core/kafka/cluster.ts";
 import { restorePartition } from "#core/restore/partition.ts";
 import type { RestoreResult } from "#core/restore/run.ts";
 import { type Clock, deadlineAt, silentLogger } from "#core/runtime.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { contentsOf } from "#test/support/oracle.ts";
-import { wrappedCluster } from "#test/support/wrapped-cluster.ts";
+import { wrapped, wrappedCluster } from "#test/support/wrapped-cluster.ts";
 
 let cluster: Cluster;
 /** Two partitions: 20 batches of 100 records, 50 kB each, and 3 such batches. */
@@ -232,11 +233,17 @@ async function produceLate(request: ProduceRequest): Promise<unknown> {
 /** One partition's worker alone, into a topic that exists. */
 async function restoreMixed(
   topic: string,
-  over: { cluster?: Cluster; clock?: Clock; coalesceBelowBytes?: number },
+  over: {
+    cluster?: Cluster;
+    storage?: StorageBackend;
+    clock?: Clock;
+    coalesceBelowBytes?: number;
+    checkpointIntervalMs?: number;
+  },
 ) {
   const { manifest, sha256 } = (await backup.catalog.latestManifest(backup.backupId))!;
-  const { storage, catalog } = backup;
-  const { clock = systemClock } = over;
+  const { catalog } = backup;
+  const { clock = systemClock, storage = backup.storage } = over;
   const target = over.cluster ?? cluster;
   const deps = { storage, catalog, cluster: target, clock, logger: silentLogger, newId: randomId };
   const [description] = await cluster.describeTopics([topic]);
@@ -253,7 +260,7 @@ async function restoreMixed(
     target_topic_id: description!.topicId,
     max_message_bytes: 1_048_588,
     coalesce_below_bytes: over.coalesceBelowBytes,
-    checkpoint_interval_ms: 5_000,
+    checkpoint_interval_ms: over.checkpointIntervalMs ?? 5_000,
   };
   const outcome = await restorePartition(deps, request, noDeadline);
   if (outcome.status !== "done") throw new Error("stopped before the end");
@@ -271,6 +278,31 @@ test("R2 a foreign record in the place of a batch whose request was lost fails b
   await expect(restoreMixed(topic, { cluster: racing, clock })).rejects.toMatchObject({
     name: "ForeignWriterError",
     message: expect.stringContaining(`${topic}-0: the log ends at offset`),
+  });
+});
+
+test("R2 a foreign record is named, though something else ends the worker before the answer", async () => {
+  const topic = await createTopic(cluster);
+  const { promise: isEnding, resolve: ends } = Promise.withResolvers<void>();
+  let count = 0;
+  const racing = wrappedCluster(cluster, {
+    async produce(request) {
+      if (++count !== 2) return cluster.produce(request);
+      await isEnding;
+      await foreignRecord(topic);
+      return cluster.produce(request);
+    },
+  });
+  const { storage } = backup;
+  const createIfAbsent: StorageBackend["createIfAbsent"] = (key, body) => {
+    if (!key.includes("/checkpoint-")) return storage.createIfAbsent(key, body);
+    ends();
+    return Promise.reject(new BackupError("BackupConflictError", "another worker was faster"));
+  };
+  const refusing = wrapped(storage, { createIfAbsent });
+  const over = { cluster: racing, storage: refusing, coalesceBelowBytes: 0 };
+  await expect(restoreMixed(topic, { ...over, checkpointIntervalMs: 0 })).rejects.toMatchObject({
+    name: "ForeignWriterError",
   });
 });
 
