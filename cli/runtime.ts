@@ -71,15 +71,15 @@ function errnoOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
-/** Opens a storage; what it leaves open about S3 comes from the AWS variables. */
+/** Opens a storage; what it leaves open comes from its provider's variables. */
 export async function openStorageAt(
   session: Session,
   location: StorageConfig,
 ): Promise<StorageBackend> {
   const { openStorage } = await import("#core/storage/open.ts");
-  const { withAwsEnvironment } = await import("#core/config/storage-environment.ts");
+  const { withStorageEnvironment } = await import("#core/config/storage-environment.ts");
   const { clock, logger, deadline } = session;
-  const config = withAwsEnvironment(location, session.io.env);
+  const config = withStorageEnvironment(location, session.io.env);
   const watch = session.watch("storage");
   const storage = await openStorage(config, { clock, logger, signal: deadline.signal, watch });
   session.closeLater(() => storage.close());

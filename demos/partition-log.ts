@@ -6,7 +6,7 @@
  *   node demos/partition-log.ts LOCATION BACKUP_ID TOPIC PARTITION > 00000000000000000000.log
  */
 import { pipeline } from "node:stream/promises";
-import { withAwsEnvironment } from "#core/config/storage-environment.ts";
+import { withStorageEnvironment } from "#core/config/storage-environment.ts";
 import { silentLogger } from "#core/runtime.ts";
 import { readFrames } from "#core/segment/reader.ts";
 import { decodeIndex } from "#core/segment/segment-index.ts";
@@ -36,7 +36,7 @@ if (!location || !backupId || !topic || !partition) {
   throw new Error("arguments: LOCATION BACKUP_ID TOPIC PARTITION");
 }
 const deps = { clock: systemClock, logger: silentLogger, signal: new AbortController().signal };
-const storage = await openStorage(withAwsEnvironment(parseLocation(location), process.env), deps);
+const storage = await openStorage(withStorageEnvironment(parseLocation(location), process.env), deps);
 const folder = `${backupId}/topics/${topic}/partition=${partition}/`;
 await pipeline(batchesIn(storage, folder), process.stdout);
 await storage.close();

@@ -14,7 +14,7 @@ import type {
  * implies path style. Credentials are taken together from one source only, and not at all where
  * AWS_PROFILE is set: the AWS SDK then looks into that profile, and does so here too.
  */
-export function withAwsEnvironment(storage: StorageConfig, env: Environment): StorageConfig {
+function withAwsEnvironment(storage: StorageConfig, env: Environment): StorageConfig {
   if (storage.backend !== "s3") return storage;
   const region = storage.region ?? firstSet(env, "AWS_REGION", "AWS_DEFAULT_REGION");
   const endpoint = storage.endpoint ?? firstSet(env, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL");

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { configJsonSchema, type JsonSchema } from "#core/config/json-schema.ts";
-import { withAwsEnvironment } from "#core/config/storage-environment.ts";
+import { withStorageEnvironment } from "#core/config/storage-environment.ts";
 import { suggestionFor } from "#core/config/suggest.ts";
 import type { S3Location } from "#core/storage/location.ts";
 
@@ -31,7 +31,7 @@ const credentials = { AWS_ACCESS_KEY_ID: "k", AWS_SECRET_ACCESS_KEY: "s", AWS_SE
 
 test("AWS variables fill what a bucket's configuration leaves open", () => {
   const env = { ...credentials, AWS_REGION: "eu-west-1", AWS_DEFAULT_REGION: "us-west-2" };
-  expect(withAwsEnvironment(bucket, env)).toEqual({
+  expect(withStorageEnvironment(bucket, env)).toEqual({
     ...bucket,
     region: "eu-west-1",
     path_style: false,
@@ -43,7 +43,7 @@ test("AWS variables fill what a bucket's configuration leaves open", () => {
 
 test("what the configuration says stands over AWS variables", () => {
   const said = { ...bucket, region: "r", access_key_id: "a", secret_access_key: "b" };
-  expect(withAwsEnvironment(said, { ...credentials, AWS_REGION: "eu-west-1" })).toEqual({
+  expect(withStorageEnvironment(said, { ...credentials, AWS_REGION: "eu-west-1" })).toEqual({
     ...said,
     path_style: false,
   });
@@ -51,24 +51,24 @@ test("what the configuration says stands over AWS variables", () => {
 
 test("an endpoint implies path style, wherever it comes from, unless path_style is said", () => {
   const env = { AWS_ENDPOINT_URL: "http://a", AWS_ENDPOINT_URL_S3: "http://b" };
-  expect(withAwsEnvironment(bucket, env)).toMatchObject({ endpoint: "http://b", path_style: true });
+  expect(withStorageEnvironment(bucket, env)).toMatchObject({ endpoint: "http://b", path_style: true });
   const endpoint = "http://c";
-  expect(withAwsEnvironment({ ...bucket, endpoint }, {})).toMatchObject({ path_style: true });
-  expect(withAwsEnvironment({ ...bucket, path_style: false }, env)).toMatchObject({
+  expect(withStorageEnvironment({ ...bucket, endpoint }, {})).toMatchObject({ path_style: true });
+  expect(withStorageEnvironment({ ...bucket, path_style: false }, env)).toMatchObject({
     path_style: false,
   });
 });
 
 test("credentials come whole from one source, and from the profile where one is named", () => {
-  expect(withAwsEnvironment(bucket, { AWS_ACCESS_KEY_ID: "k" })).not.toHaveProperty(
+  expect(withStorageEnvironment(bucket, { AWS_ACCESS_KEY_ID: "k" })).not.toHaveProperty(
     "access_key_id",
   );
-  expect(withAwsEnvironment(bucket, { ...credentials, AWS_PROFILE: "p" })).not.toHaveProperty(
+  expect(withStorageEnvironment(bucket, { ...credentials, AWS_PROFILE: "p" })).not.toHaveProperty(
     "access_key_id",
   );
 });
 
 test("storages other than S3 take nothing from AWS variables", () => {
   const folder = { backend: "filesystem", path: "/b" } as const;
-  expect(withAwsEnvironment(folder, { ...credentials, AWS_REGION: "r" })).toEqual(folder);
+  expect(withStorageEnvironment(folder, { ...credentials, AWS_REGION: "r" })).toEqual(folder);
 });
