@@ -36,7 +36,10 @@ if (!location || !backupId || !topic || !partition) {
   throw new Error("arguments: LOCATION BACKUP_ID TOPIC PARTITION");
 }
 const deps = { clock: systemClock, logger: silentLogger, signal: new AbortController().signal };
-const storage = await openStorage(withStorageEnvironment(parseLocation(location), process.env), deps);
+const storage = await openStorage(
+  withStorageEnvironment(parseLocation(location), process.env),
+  deps,
+);
 const folder = `${backupId}/topics/${topic}/partition=${partition}/`;
 await pipeline(batchesIn(storage, folder), process.stdout);
 await storage.close();

@@ -51,7 +51,10 @@ test("what the configuration says stands over AWS variables", () => {
 
 test("an endpoint implies path style, wherever it comes from, unless path_style is said", () => {
   const env = { AWS_ENDPOINT_URL: "http://a", AWS_ENDPOINT_URL_S3: "http://b" };
-  expect(withStorageEnvironment(bucket, env)).toMatchObject({ endpoint: "http://b", path_style: true });
+  expect(withStorageEnvironment(bucket, env)).toMatchObject({
+    endpoint: "http://b",
+    path_style: true,
+  });
   const endpoint = "http://c";
   expect(withStorageEnvironment({ ...bucket, endpoint }, {})).toMatchObject({ path_style: true });
   expect(withStorageEnvironment({ ...bucket, path_style: false }, env)).toMatchObject({
