@@ -72,7 +72,8 @@ export async function decompressLz4(frame: Buffer, rawBytes: number): Promise<Bu
     throw new Error(`its header is not that of ${rawBytes} bytes in independent blocks`);
   }
   const blockBytesMax = blockBytesMaxOfCode(blockCode);
-  const parts: (Buffer | Promise<Buffer>)[] = [];
+  // Read only once all are known: a block that fails while the loop throws would fail unheard.
+  const blocks: (() => Buffer | Promise<Buffer>)[] = [];
   let position = headerBytes;
   let left = rawBytes;
   while (left > 0) {
@@ -83,14 +84,14 @@ export async function decompressLz4(frame: Buffer, rawBytes: number): Promise<Bu
     if (data.length < size) throw new Error("it ends in a block");
     if (field >= uncompressedBit) {
       if (size !== room) throw new Error(`a block has ${size} bytes, ${room} were expected`);
-      parts.push(data);
+      blocks.push(() => data);
     } else {
-      parts.push(decompressBlock(data, room));
+      blocks.push(() => decompressBlock(data, room));
     }
     position += 4 + size;
     left -= room;
   }
-  const content = await Promise.all(parts);
+  const content = await Promise.all(blocks.map((read) => read()));
   if (readBlockSize(frame, position) !== 0 || position + 4 !== frame.length) {
     throw new Error("its blocks hold more than it declares");
   }

@@ -57,7 +57,8 @@ export async function decompressSnappy(frame: Buffer, rawBytes: number): Promise
   if (!frame.subarray(0, streamIdentifier.length).equals(streamIdentifier)) {
     throw new Error("it does not begin with the stream identifier");
   }
-  const parts: Promise<Buffer>[] = [];
+  // Read only once all are known: a chunk that fails while the loop throws would fail unheard.
+  const chunks: Chunk[] = [];
   let position = streamIdentifier.length;
   let left = rawBytes;
   while (position < frame.length) {
@@ -70,17 +71,23 @@ export async function decompressSnappy(frame: Buffer, rawBytes: number): Promise
       const data = frame.subarray(position + chunkHeaderBytes, end);
       const size = type === compressedChunk ? uncompressedSizeOf(data) : data.length;
       if (size > Math.min(left, chunkBytesMax)) throw new Error("its chunks hold too much");
-      parts.push(readChunk(type, data, frame.readUInt32LE(position + 4)));
+      chunks.push({ type, data, crc: frame.readUInt32LE(position + 4) });
       left -= size;
     } else if (type < skippableChunkMin) {
       throw new Error(`it has a chunk of the unknown type ${type}`);
     }
     position = end;
   }
-  return contiguous(await Promise.all(parts));
+  return contiguous(await Promise.all(chunks.map(readChunk)));
 }
 
-async function readChunk(type: number, data: Buffer, crc: number): Promise<Buffer> {
+interface Chunk {
+  readonly type: number;
+  readonly data: Buffer;
+  readonly crc: number;
+}
+
+async function readChunk({ type, data, crc }: Chunk): Promise<Buffer> {
   // Asked for a buffer (the default), it never gives a string.
   const raw = type === compressedChunk ? ((await uncompress(data, copyOut)) as Buffer) : data;
   if (maskedCrc([raw]) !== crc) throw new Error("a chunk does not match its CRC-32C");

@@ -213,6 +213,29 @@ describe("levels", () => {
   });
 });
 
+describe.each(["snappy", "lz4"] as const)("a frame of %s", (codec) => {
+  test("that is damaged in a block and ends in another fails once, and nothing fails unheard", async () => {
+    const unheard: unknown[] = [];
+    const listener = (reason: unknown) => unheard.push(reason);
+    process.on("unhandledRejection", listener);
+    try {
+      const content = text(9 * 1024 * 1024);
+      const frame = Buffer.concat(await compressFrame(codec, [content], undefined));
+      // Within the first block, behind its header, where any decoder stumbles.
+      frame.fill(0xff, 40, 4_000);
+      const cut = frame.subarray(0, frame.length - 8);
+      await expect(decompressFrame(codec, cut, content.length)).rejects.toThrow("it ends");
+      // A block of its own is behind what the other left in the threadpool.
+      const sound = Buffer.concat(await compressFrame(codec, [content], undefined));
+      await decompressFrame(codec, sound, content.length);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(unheard).toEqual([]);
+    } finally {
+      process.off("unhandledRejection", listener);
+    }
+  });
+});
+
 describe("snappy chunks", () => {
   test("a chunk whose content does not match its CRC-32C is refused", async () => {
     const frame = Buffer.concat(storeFrame("snappy", [Buffer.from("some content")]));
