@@ -1,4 +1,5 @@
 /** Phase 3, after plan and approval: the groups' offsets, or all of them back to where they stood. */
+import type { ErrorName } from "#core/errors.ts";
 import { readSnapshot } from "#core/offsets/snapshot.ts";
 import type { Deadline } from "#core/runtime.ts";
 import type { ThreePhaseDeps } from "#core/three-phase/contract.ts";
@@ -103,4 +104,14 @@ async function unclosedAttempt(record: ThreePhaseRecord): Promise<number> {
   const number = await record.resetCount();
   const isClosed = number > 0 && (await record.rolledBack(number)) !== undefined;
   return isClosed ? 0 : number;
+}
+
+/** Where `rollBackRun` itself failed for good: nobody knows how the groups stand. */
+export function notUndone(failure: ToldFailure, undoing: ToldFailure): ToldFailure {
+  return {
+    error: "OffsetResetFailedError" satisfies ErrorName,
+    message:
+      `offsets of groups may be set in part: ${failure.error}: ${failure.message}; they could ` +
+      `not be put back: ${undoing.error}: ${undoing.message}; the same input puts them back first`,
+  };
 }

@@ -1,0 +1,247 @@
+/**
+ * The restore machine in bad weather: a Kafka of its own behind a proxy, so that workers can be
+ * held in the middle of a partition, and the AWS emulator behind another. Whatever happens there,
+ * a restore that ends holds each record once, in the same batches as one of the command line.
+ */
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import type { Cluster } from "#core/kafka/cluster.ts";
+import { connectCluster } from "#core/kafka/connect.ts";
+import { RestoreRecord } from "#core/restore/restore-record.ts";
+import { silentLogger } from "#core/runtime.ts";
+import type { StorageBackend } from "#core/storage/backend.ts";
+import { openStorage } from "#core/storage/open.ts";
+import { systemClock } from "#core/system.ts";
+import { deployAwsStage } from "#local/aws-stage.ts";
+import { offsetMapOf } from "#test/e2e/kill/restored-partitions.ts";
+import { appendNumbered } from "#test/support/append.ts";
+import { type TestEngine, testEngine } from "#test/support/engine.ts";
+import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
+import { killFunction } from "#test/support/function-faults.ts";
+import { createTopic, randomName } from "#test/support/kafka.ts";
+import { type KafkaBehindProxy, startKafkaBehindProxy } from "#test/support/kafka-behind-proxy.ts";
+import { contentsOf } from "#test/support/oracle.ts";
+import { ownSettings } from "#test/support/restore-on-kafka.ts";
+import { s3ForTests } from "#test/support/s3.ts";
+import { batchesOf, type SentBatch } from "#test/support/sent-batches.ts";
+import { type Ended, TestStateMachine } from "#test/support/state-machine.ts";
+
+const aws = s3ForTests();
+const bucket = randomName("bucket");
+const stackName = "KafkaBackupRestoreFaults";
+/** 18 MB in batches of 200 KB. */
+const partitionCount = 3;
+const records = { from: 0, count: 300, perBatch: 10, valueBytes: 20_000 };
+/** A third of what a restore sends. */
+const heldAfterBytes = 6_000_000;
+
+let broker: KafkaBehindProxy;
+let proxy: FaultProxy;
+let machine: TestStateMachine;
+let cluster: Cluster;
+let storage: StorageBackend;
+let engine: TestEngine;
+let folder: string;
+let topic: string;
+/** What the command line's restore has sent, by partition. */
+let expected: SentBatch[][];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kafka-backup-restore-faults-"));
+  proxy = await startFaultProxy(Number(new URL(aws.endpoint).port));
+  broker = await startKafkaBehindProxy();
+  const behindProxy = { ...aws, endpoint: `http://${proxy.address}` };
+  const deploying = deployAwsStage(behindProxy, {
+    ...{ bootstrapServers: broker.proxy.address, bucket, stackName },
+    topics: ["no-such-topic"],
+  });
+  cluster = await connectCluster(
+    { bootstrap_servers: [broker.kafka.bootstrapServers], security_protocol: "PLAINTEXT" },
+    { clock: systemClock, logger: silentLogger },
+  );
+  topic = await createTopic(cluster, { partitionCount });
+  for (let partition = 0; partition < partitionCount; partition++) {
+    await appendNumbered(cluster, { topic, partition, ...records });
+  }
+  const { stateMachines } = await deploying;
+  machine = new TestStateMachine(aws, stateMachines.restore!);
+  storage = await openStorage(
+    {
+      ...{ backend: "s3", bucket, prefix: "" },
+      ...{ endpoint: aws.endpoint, region: aws.region },
+      ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
+    },
+    { clock: systemClock },
+  );
+  engine = testEngine(cluster, { storage });
+  await engine.backup([topic]);
+  expected = await sentTo(await byCommandLine());
+}, 300_000);
+
+afterEach(() => {
+  proxy.set(undefined);
+  broker.proxy.set(undefined);
+});
+
+afterAll(async () => {
+  machine?.close();
+  await storage?.close();
+  await cluster?.disconnect();
+  await broker?.stop();
+  await proxy?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Restores by a process of the command line, and returns the name of the target topic. */
+async function byCommandLine(): Promise<string> {
+  const target = randomName("by-command");
+  const config = join(folder, "restore.json");
+  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
+  await writeFile(
+    config,
+    JSON.stringify({
+      ...{ mode: "restore", backup_id: engine.backupId },
+      target: { bootstrap_servers: broker.kafka.bootstrapServers, topics: { include: [topic] } },
+      storage: { backend: "s3", bucket, endpoint, region },
+      restore: { topic_mapping: { [topic]: target } },
+    }),
+  );
+  const env = {
+    ...process.env,
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+  };
+  const args = ["bin/kafka-backup", "restore", "--config", config];
+  await promisify(execFile)(process.execPath, args, { env });
+  return target;
+}
+
+function sentTo(target: string): Promise<SentBatch[][]> {
+  const partitions = Array.from({ length: partitionCount }, (_, partition) => partition);
+  return Promise.all(
+    partitions.map((partition) => batchesOf(cluster, { topic: target, partition })),
+  );
+}
+
+function inputFor(target: string) {
+  return {
+    ...{ backup_id: engine.backupId, topics: { include: [topic] } },
+    ...{ topic_mapping: { [topic]: target }, turn_ms: 1 },
+  };
+}
+
+/**
+ * Starts a restore into `target`; resolves when the proxy holds a worker's request of the second
+ * third, and all that it sends after it. No worker of it can end before the proxy heals.
+ */
+async function startedAndHeld(target: string): Promise<string> {
+  let bytes = 0;
+  const before = broker.proxy.faults();
+  const matches = (piece: Buffer) => {
+    bytes += piece.length;
+    return bytes > heldAfterBytes;
+  };
+  broker.proxy.set({ kind: "hold", matches });
+  const execution = await machine.start(inputFor(target));
+  await vi.waitFor(() => expect(broker.proxy.faults()).toBeGreaterThan(before), {
+    ...{ timeout: 120_000, interval: 20 },
+  });
+  return execution;
+}
+
+/** How an outage is told that lasts longer than all repetitions, as a slow machine makes them. */
+const outages = ["BrokerUnavailableError", "CircuitOpenError", "StorageUnavailableError"];
+
+/** By that execution, or by another one with its input where the outage ended it by name. */
+async function endedAfterOutage(execution: string, target: string): Promise<Ended> {
+  const ended = await machine.ended(execution);
+  if (ended.output.status === "done") return ended;
+  const { first = [] } = (ended.output.failed ?? {}) as { first?: { error: string }[] };
+  for (const error of ended.error === undefined ? first.map(({ error }) => error) : [ended.error]) {
+    expect(outages, ended.message).toContain(error);
+  }
+  return machine.run(inputFor(target));
+}
+
+/** Each record once, in the command line's batches, under a whole offset map. */
+async function expectRestored(execution: string, target: string): Promise<void> {
+  const ended = await endedAfterOutage(execution, target);
+  expect(ended, `${ended.error} ${JSON.stringify(ended.output)}`).toMatchObject({
+    ...{ status: "SUCCEEDED" },
+    output: { status: "done", failed: { count: 0 }, record_count: String(3 * records.count) },
+  });
+  expect(await sentTo(target)).toEqual(expected);
+  const seen = await contentsOf([topic, target], broker.kafka);
+  const restoreId = String(ended.output.restore_id);
+  const report = await new RestoreRecord(storage, engine.backupId, restoreId).report();
+  const results = report!.topics.flatMap(({ partitions }) => partitions);
+  expect(results).toHaveLength(partitionCount);
+  for (const result of results) {
+    const at = result.target_partition;
+    expect(seen.get(`${target}/${at}`)).toBe(seen.get(`${topic}/${at}`));
+    const map = await offsetMapOf({ storage, backupId: engine.backupId, restoreId }, result);
+    const whole = { sourceOffset: 0n, targetOffset: 0n, count: BigInt(records.count) };
+    expect(map).toEqual([whole]);
+  }
+  expect(await ownSettings(cluster, target)).toEqual(await ownSettings(cluster, topic));
+}
+
+test("R1 workers that are killed in mid-partition are repeated, and no record is lost or twice", async () => {
+  const target = randomName("killed");
+  const execution = await startedAndHeld(target);
+  await killFunction(stackName, "restore-partition");
+  broker.proxy.set(undefined);
+  await expectRestored(execution, target);
+  const turns = (await machine.childrenOf(execution)).flat();
+  expect(turns).toContainEqual({ error: "Runtime.ExitError" });
+}, 300_000);
+
+test("R1 a broker that dies in mid-partition and comes back costs repetitions and no record", async () => {
+  const target = randomName("broker");
+  const execution = await startedAndHeld(target);
+  await broker.kafka.kill("SIGKILL");
+  broker.proxy.set(undefined);
+  await sleep(2_000);
+  await broker.kafka.restart();
+  await expectRestored(execution, target);
+}, 300_000);
+
+test("R1 answers of the broker that are lost in mid-partition cost repetitions and no record", async () => {
+  const target = randomName("lost");
+  const execution = await startedAndHeld(target);
+  const before = broker.proxy.faults();
+  broker.proxy.set({ kind: "lose-answers", every: 5 });
+  await vi.waitFor(() => expect(broker.proxy.faults()).toBeGreaterThan(before + 3), {
+    ...{ timeout: 60_000, interval: 20 },
+  });
+  broker.proxy.set(undefined);
+  await expectRestored(execution, target);
+}, 300_000);
+
+test.each([
+  ["lost answers", { kind: "lose-answers", every: 7 }],
+  ["refused connections", { kind: "refuse" }],
+  ["slow answers", { kind: "slow", bytesPerSecond: 20_000 }],
+  ["half-open connections", { kind: "silent" }],
+] as const)(
+  "R1 storage and table behind %s for a while cost repetitions and no record",
+  async (_, fault) => {
+    const target = randomName("storage");
+    const execution = await startedAndHeld(target);
+    const before = proxy.faults();
+    proxy.set(fault);
+    broker.proxy.set(undefined);
+    await vi.waitFor(() => expect(proxy.faults()).toBeGreaterThan(before), {
+      ...{ timeout: 60_000, interval: 20 },
+    });
+    await sleep(6_000);
+    proxy.set(undefined);
+    await expectRestored(execution, target);
+  },
+  300_000,
+);
