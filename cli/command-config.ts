@@ -6,7 +6,7 @@ import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
 
 export const commandConfigHelp =
   "properties file of a Kafka client, for TLS and logins: security.protocol, sasl.*, ssl.* (PEM)";
-export const sourceCommandConfigHelp = "the same for the source";
+export const sourceCommandConfigHelp = "the same, for the source";
 
 /** A file far larger than any client's properties is another file. */
 const propertiesBytesMax = 1024 * 1024;

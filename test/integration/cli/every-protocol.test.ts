@@ -220,8 +220,9 @@ describe.each(protocols)("%s", (_, { listener, keys, properties }) => {
     expect(JSON.parse(second)).toMatchObject({ record_count: 5 });
   });
 
-  test("doctor", async () => {
+  test("doctor, by configuration and by --command-config", async () => {
     await ok("doctor", "--config", await backupFile(keys()));
+    await ok("doctor", "--config", await backupFile({}), ...commandConfig);
   });
 
   test("restore and offset-reset, by configuration and by --command-config", async () => {
