@@ -63,14 +63,11 @@ const s3Storage = z
       .meta({ description: "Name of the bucket. It must exist.", example: "kafka-backups" }),
     prefix: prefixIn("bucket"),
     ...awsPlace(s3),
-    encryption: z
-      .enum(["sse-s3", "sse-kms"])
-      .optional()
-      .meta({
-        description:
-          "Encryption at rest that is asked for with each object: by keys of S3 (`sse-s3`), or by a key of KMS (`sse-kms`) with a bucket key. Unless said: the bucket's own default.",
-        example: "sse-kms",
-      }),
+    encryption: z.enum(["sse-s3", "sse-kms"]).optional().meta({
+      description:
+        "Encryption at rest that is asked for with each object: by keys of S3 (`sse-s3`), or by a key of KMS (`sse-kms`) with a bucket key. Unless said: the bucket's own default.",
+      example: "sse-kms",
+    }),
     kms_key_id: z.string().min(1).max(2048).optional().meta({
       description:
         "Id, ARN or alias of the KMS key for `sse-kms`. Unless said: the key of the account for S3 (aws/s3). Writing needs kms:GenerateDataKey, reading kms:Decrypt.",
