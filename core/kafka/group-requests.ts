@@ -188,7 +188,8 @@ export async function describeGroup(session: Session, group: string): Promise<Gr
     const connection = await connections.ready(address, "admin");
     if (!connection.knows(consumerGroupDescribe)) {
       const answer = await connections.call(address, "admin", describeGroupsApi, { group });
-      return descriptionOf(group, "unknown", answer, describeGroupsApi.name);
+      const described = descriptionOf(group, "classic", answer, describeGroupsApi.name);
+      return described.state === "Dead" ? { ...described, type: "unknown" } : described;
     }
     const answer = await connections.call(address, "admin", consumerGroupDescribe, { group });
     if (!notOfThisProtocol.has(kafkaErrorName(answer.errorCode))) {

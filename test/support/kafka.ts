@@ -7,6 +7,7 @@ import { type ConnectDeps, connectCluster } from "#core/kafka/connect.ts";
 import { silentLogger } from "#core/runtime.ts";
 import { systemClock } from "#core/system.ts";
 import { type KafkaTools, kafkaTools } from "#local/kafka.ts";
+import { kafkaVersion } from "#local/kafka-install.ts";
 
 export interface TestKafka extends KafkaTools {
   /** `host:port` of the plaintext listener. */
@@ -16,6 +17,9 @@ export interface TestKafka extends KafkaTools {
   readonly dataDir: string;
   readonly logFile: string;
 }
+
+/** What differs in older ones is named where a test meets it. */
+export const isKafka4OrLater = Number.parseInt(kafkaVersion, 10) >= 4;
 
 export function kafkaForTests(): TestKafka {
   const kafka = inject("kafka");

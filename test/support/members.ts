@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { compileJava } from "#local/java-programs.ts";
 import { installKafkaStreams } from "#local/kafka-install.ts";
 import { startProcess } from "#local/processes.ts";
-import { kafkaForTests, type TestKafka } from "#test/support/kafka.ts";
+import { isKafka4OrLater, kafkaForTests, type TestKafka } from "#test/support/kafka.ts";
 
 export interface HeldGroups {
   /** The members leave their groups. */
@@ -14,9 +14,15 @@ export interface HeldGroups {
 
 type Kafka = Pick<TestKafka, "bootstrapServers" | "classpath">;
 
+/** Whether the broker has groups of the protocols of KIP-848, KIP-932 and KIP-1071. */
+export const hasNewProtocols = isKafka4OrLater;
+
+/** Of the groups that `holdGroups` can hold on the broker. */
+export const memberProtocols = hasNewProtocols ? ["classic", "consumer"] : ["classic"];
+
 /**
- * Has a consumer join each group and wait: `classic:GROUP`, `consumer:GROUP` (KIP-848),
- * `share:GROUP`. That text is its client id.
+ * Has a consumer join each group and wait: `classic:GROUP`, `consumer:GROUP` (KIP-848). That text
+ * is its client id.
  */
 export async function holdGroups(
   topic: string,
@@ -25,6 +31,16 @@ export async function holdGroups(
 ): Promise<HeldGroups> {
   const args = [kafka.bootstrapServers, topic, ...members];
   return hold(kafka.classpath, "test/support/java/HoldGroup.java", () => args);
+}
+
+/** Has a share consumer join a share group (KIP-932). */
+export async function holdShare(
+  topic: string,
+  group: string,
+  kafka: Kafka = kafkaForTests(),
+): Promise<HeldGroups> {
+  const args = [kafka.bootstrapServers, topic, group];
+  return hold(kafka.classpath, "test/support/java/HoldShare.java", () => args);
 }
 
 /** Has a Kafka Streams application of the Streams protocol (KIP-1071) be its own group. */

@@ -17,7 +17,7 @@ import { collect } from "#test/support/collect.ts";
 import { type TestEngine, testEngine } from "#test/support/engine.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
 import { type KafkaWithAcls, startKafkaWithAcls } from "#test/support/kafka-with-acls.ts";
-import { holdGroups, holdStreams } from "#test/support/members.ts";
+import { hasNewProtocols, holdShare, holdStreams } from "#test/support/members.ts";
 
 let kafka: KafkaWithAcls;
 let admin: Cluster;
@@ -168,41 +168,44 @@ test("K8: a list of groups says whether the credentials may see all of them", as
   expect(whole.groups.map(({ group }) => group)).toContain("seen");
 });
 
-test("share and Streams groups are refused by name, and hold up no other", async () => {
-  const [share, streams, other] = ["share", "streams", "group"].map(randomName);
-  await admin.commitOffsets(other!, [at(0)]);
-  const held = await Promise.all([
-    holdGroups(topic, [`share:${share}`], kafka),
-    holdStreams(topic, streams!, kafka),
-  ]);
-  try {
-    const refused = [
-      { group: share!, type: "share" },
-      { group: streams!, type: "streams" },
-    ].map(({ group, type }) => ({
-      group,
-      reason: `group "${group}" is a ${type} group; only classic and consumer groups are supported`,
-    }));
-    const names = refused.map(({ group }) => group);
-    expect(await admin.describeGroups(names)).toMatchObject(
-      refused.map(({ group, reason }) => ({
+test.runIf(hasNewProtocols)(
+  "share and Streams groups are refused by name, and hold up no other",
+  async () => {
+    const [share, streams, other] = ["share", "streams", "group"].map(randomName);
+    await admin.commitOffsets(other!, [at(0)]);
+    const held = await Promise.all([
+      holdShare(topic, share!, kafka),
+      holdStreams(topic, streams!, kafka),
+    ]);
+    try {
+      const refused = [
+        { group: share!, type: "share" },
+        { group: streams!, type: "streams" },
+      ].map(({ group, type }) => ({
         group,
-        error: { name: "InvalidRequestError", message: reason },
-      })),
-    );
-    expect((await admin.committedOffsets([...names, other!])).failed).toMatchObject(refused);
-    const deps = depsOf(admin);
-    const all = await takeSnapshot(deps, { groups: { all: true }, description: "" });
-    expect(all.unread_groups).toEqual(refused);
-    expect(Object.keys(all.consumer_groups)).toContain(other);
-    for (const { group, reason } of refused) {
-      await expect(
-        takeSnapshot(deps, { groups: { groups: [group] }, description: "" }),
-      ).rejects.toMatchObject({ name: "InvalidRequestError", message: reason });
-      const [result] = await admin.commitOffsets(group, [at(0)]);
-      expect(result?.error?.message).toContain(group);
+        reason: `group "${group}" is a ${type} group; only classic and consumer groups are supported`,
+      }));
+      const names = refused.map(({ group }) => group);
+      expect(await admin.describeGroups(names)).toMatchObject(
+        refused.map(({ group, reason }) => ({
+          group,
+          error: { name: "InvalidRequestError", message: reason },
+        })),
+      );
+      expect((await admin.committedOffsets([...names, other!])).failed).toMatchObject(refused);
+      const deps = depsOf(admin);
+      const all = await takeSnapshot(deps, { groups: { all: true }, description: "" });
+      expect(all.unread_groups).toEqual(refused);
+      expect(Object.keys(all.consumer_groups)).toContain(other);
+      for (const { group, reason } of refused) {
+        await expect(
+          takeSnapshot(deps, { groups: { groups: [group] }, description: "" }),
+        ).rejects.toMatchObject({ name: "InvalidRequestError", message: reason });
+        const [result] = await admin.commitOffsets(group, [at(0)]);
+        expect(result?.error?.message).toContain(group);
+      }
+    } finally {
+      await Promise.all(held.map((group) => group.release()));
     }
-  } finally {
-    await Promise.all(held.map((group) => group.release()));
-  }
-});
+  },
+);

@@ -16,7 +16,7 @@ import { collect } from "#test/support/collect.ts";
 import { noDeadline } from "#test/support/engine.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { KafkaAdmin } from "#test/support/kafka-admin.ts";
-import { holdGroups } from "#test/support/members.ts";
+import { holdGroups, memberProtocols } from "#test/support/members.ts";
 import { wrappedCluster } from "#test/support/wrapped-cluster.ts";
 
 const kafka = kafkaForTests();
@@ -316,35 +316,36 @@ describe("a rollback", () => {
 });
 
 test("R4, R8: groups with members are refused with the members named, and nothing is written", async () => {
-  const [idle, classic, consumer] = ["idle", "classic", "consumer"].map(randomName) as [
-    string,
-    string,
-    string,
-  ];
-  const groups = [idle, classic, consumer];
+  const idle = randomName("idle");
+  const members = memberProtocols.map((type) => ({ type, group: randomName(type) }));
+  const groups = [idle, ...members.map(({ group }) => group)];
   for (const group of groups) await commit(group, at(0, 10n));
   const snapshot = await snapshotOf(groups);
   await commit(idle, at(0, 20n));
-  const held = await holdGroups(topic, [`classic:${classic}`, `consumer:${consumer}`]);
+  const held = await holdGroups(
+    topic,
+    members.map(({ type, group }) => `${type}:${group}`),
+  );
   try {
     for (const clamp of [false, true]) {
       await expect(rollback(snapshot.snapshot_id, { clamp })).rejects.toMatchObject({
         name: "GroupNotEmptyError",
-        message:
-          `group "${classic}" has a member: classic:${classic} at /127.0.0.1; ` +
-          `group "${consumer}" has a member: consumer:${consumer} at /127.0.0.1`,
+        message: members
+          .map(({ type, group }) => `group "${group}" has a member: ${type}:${group} at /127.0.0.1`)
+          .join("; "),
       });
     }
     const verdict = await verifySnapshot({ storage, cluster }, snapshot.snapshot_id);
-    expect(verdict.against?.findings.map(({ code, group }) => `${code} ${group}`)).toEqual([
-      `group-has-members ${classic}`,
-      `group-has-members ${consumer}`,
-    ]);
+    expect(verdict.against?.findings.map(({ code, group }) => `${code} ${group}`)).toEqual(
+      members.map(({ group }) => `group-has-members ${group}`),
+    );
     expect(await collect(listSnapshotIds(storage))).toEqual([snapshot.snapshot_id]);
     expect(await positionsOf(idle)).toEqual([at(0, 20n)]);
     // A snapshot only reads: it may be taken of groups at work.
     const live = await snapshotOf(groups);
-    expect(live.consumer_groups[consumer]).toMatchObject({ type: "consumer", state: "Stable" });
+    for (const { type, group } of members) {
+      expect(live.consumer_groups[group]).toMatchObject({ type, state: "Stable" });
+    }
   } finally {
     await held.release();
   }
@@ -352,8 +353,7 @@ test("R4, R8: groups with members are refused with the members named, and nothin
   const described = await cluster.describeGroups(groups);
   expect(described).toEqual([
     { group: idle, type: "classic", state: "Empty", members: [] },
-    { group: classic, type: "classic", state: "Empty", members: [] },
-    { group: consumer, type: "consumer", state: "Empty", members: [] },
+    ...members.map((member) => ({ ...member, state: "Empty", members: [] })),
   ]);
 });
 
