@@ -13,7 +13,7 @@ import { takeSnapshot } from "#core/offsets/snapshot.ts";
 import { restoreScope } from "#core/restore/scope.ts";
 import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { inBackup } from "#core/storage/keys.ts";
+import { inBackup, manifestKey, newestManifestKey } from "#core/storage/keys.ts";
 import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { plannedRun } from "#core/three-phase/steps/contract.ts";
@@ -29,7 +29,6 @@ import {
   type Machine,
   type TaskEnd,
 } from "#test/support/branches.ts";
-import { batchOnDisk, flipByteOnDisk } from "#test/support/broker-files.ts";
 import { collect } from "#test/support/collect.ts";
 import { emulatorCall } from "#test/support/emulator.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
@@ -211,14 +210,15 @@ describe("restore", () => {
     180_000,
   );
 
-  test("of a topic of which nothing could be archived makes the topic, and has no items", async () => {
-    const damaged = await damagedTopic();
+  test("of a topic without partitions in the backup makes the topic, and has no items", async () => {
+    const empty = await createTopic(cluster);
     const backup = testEngine(cluster, { storage });
-    await backup.backup([damaged, topics[0]!]);
+    await backup.backup([empty, topics[0]!]);
+    await leaveOutPartitions(backup.backupId, empty);
     const target = randomName("restored");
     const ended = await machine("restore").run({
-      ...{ backup_id: backup.backupId, topics: { include: [damaged] } },
-      topic_mapping: { [damaged]: target },
+      ...{ backup_id: backup.backupId, topics: { include: [empty] } },
+      topic_mapping: { [empty]: target },
     });
     await expectDone(ended, { status: "done", record_count: "0", partitions: 0 });
     expect(await machine("restore").statesOf(ended.arn)).not.toContain("RestorePartitions");
@@ -233,12 +233,15 @@ describe("restore", () => {
   });
 });
 
-/** Of one batch, which no worker archives. */
-async function damagedTopic(): Promise<string> {
-  const topic = await createTopic(cluster);
-  await appendNumbered(cluster, { topic, from: 0, count: 10, valueBytes: 500 });
-  await flipByteOnDisk(await batchOnDisk(topic, 0n), 300);
-  return topic;
+/** As another writer of the format may: the topic stands in the manifest, and no partition of it. */
+async function leaveOutPartitions(backupId: string, topic: string): Promise<void> {
+  for (const name of [newestManifestKey, manifestKey(1)]) {
+    const key = inBackup(backupId, name);
+    const manifest = JSON.parse(String(await storage.get(key)));
+    const stored = manifest.topics.find((one: { name: string }) => one.name === topic);
+    stored.partitions = [];
+    await storage.put(key, Buffer.from(JSON.stringify(manifest)));
+  }
 }
 
 describe("validate", () => {
