@@ -10,7 +10,9 @@ export function locationText(location: StorageConfig): string {
       return `memory:${location.name}`;
     case "s3": {
       const { bucket, prefix, endpoint, region, path_style } = location;
-      return urlOf(`s3://${bucket}/`, prefix, { endpoint, region, path_style });
+      const { encryption, kms_key_id } = location; // Commands that people are told to run may write.
+      const parameters = { endpoint, region, path_style, encryption, kms_key_id };
+      return urlOf(`s3://${bucket}/`, prefix, parameters);
     }
     case "azure": {
       const { container, prefix, account, endpoint } = location;
