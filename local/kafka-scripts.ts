@@ -1,18 +1,22 @@
 /** Kafka's own command line tools under the names that its distribution gives them. */
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
-import { installKafka } from "#local/kafka-install.ts";
+import { installKafka, kafkaVersion } from "#local/kafka-install.ts";
 
 const tools = {
   "kafka-topics.sh": "org.apache.kafka.tools.TopicCommand",
   "kafka-configs.sh": "kafka.admin.ConfigCommand",
   "kafka-console-producer.sh": "org.apache.kafka.tools.ConsoleProducer",
   "kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
-  "kafka-consumer-groups.sh": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+  // It moved with Kafka 3.8.
+  "kafka-consumer-groups.sh":
+    kafkaVersion === "3.7.2"
+      ? "kafka.admin.ConsumerGroupCommand"
+      : "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
   "kafka-get-offsets.sh": "org.apache.kafka.tools.GetOffsetShell",
   "kafka-transactions.sh": "org.apache.kafka.tools.TransactionsCommand",
   "kafka-dump-log.sh": "kafka.tools.DumpLogSegments",
-} as const;
+};
 
 /**
  * Installs Kafka where it is missing and returns a folder to put on the PATH. The scripts take

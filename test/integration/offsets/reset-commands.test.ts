@@ -1,6 +1,6 @@
 /** `offset-reset` and `show-offset-mapping` as operators run them, and the script as Kafka runs it. */
 import { execFile } from "node:child_process";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,6 +10,7 @@ import { run } from "#cli/main.ts";
 import { exitCodes } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { openFilesystem } from "#core/storage/filesystem.ts";
+import { installKafkaScripts, pathWith } from "#local/kafka-scripts.ts";
 import { fakeIo } from "#test/cli/fake-io.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { type TestEngine, testEngine } from "#test/support/engine.ts";
@@ -379,12 +380,7 @@ test("a plan on the cluster names the members for which execute would be refused
 
 /** With Kafka's own tool under the name that its distribution gives it. */
 async function runScript(file: string): Promise<{ code: unknown; stdout: string; stderr: string }> {
-  const tool = join(folder, "kafka-consumer-groups.sh");
-  const java = `exec java -Xmx256m -cp '${kafka.classpath}'`;
-  const className = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-  await writeFile(tool, `#!/bin/sh\n${java} ${className} "$@"\n`);
-  await chmod(tool, 0o755);
-  const PATH = `${folder}:${process.env.PATH}`;
+  const PATH = pathWith(await installKafkaScripts());
   const env = { ...process.env, PATH, BOOTSTRAP: kafka.bootstrapServers };
   return new Promise((resolve) => {
     execFile("sh", [file], { env }, (error, stdout, stderr) => {
