@@ -47,7 +47,7 @@ const formatHeapMb = 256;
 const readyTimeoutMs = 120_000;
 
 /** What a broker on one small machine needs changed from Kafka's defaults. */
-const smallBrokerSettings = {
+export const smallBrokerSettings = {
   "offsets.topic.num.partitions": "4",
   "transaction.state.log.num.partitions": "4",
   "share.coordinator.state.topic.num.partitions": "4",

@@ -22,25 +22,30 @@ function versionIn(wanted: string | undefined): KafkaVersion {
 interface MavenJars {
   /** Of the folder in the cache. */
   readonly name: string;
+  readonly version: KafkaVersion;
   /** `group:artifact:version`. */
   readonly artifacts: readonly string[];
   /** False for the artifacts alone, without those that they need. */
   readonly withDependencies: boolean;
 }
 
-const kafka: MavenJars = {
-  name: `kafka-${kafkaVersion}`,
-  artifacts: [
-    `org.apache.kafka:kafka_2.13:${kafkaVersion}`,
-    `org.apache.kafka:kafka-tools:${kafkaVersion}`,
-    "org.slf4j:slf4j-simple:1.7.36",
-  ],
-  withDependencies: true,
-};
+function kafkaOf(version: KafkaVersion): MavenJars {
+  return {
+    name: `kafka-${version}`,
+    version,
+    artifacts: [
+      `org.apache.kafka:kafka_2.13:${version}`,
+      `org.apache.kafka:kafka-tools:${version}`,
+      "org.slf4j:slf4j-simple:1.7.36",
+    ],
+    withDependencies: true,
+  };
+}
 
 /** What it needs is Kafka's own, but for RocksDB (70 MB), which stores in memory do without. */
 const kafkaStreams: MavenJars = {
   name: `kafka-streams-${kafkaVersion}`,
+  version: kafkaVersion,
   artifacts: [`org.apache.kafka:kafka-streams:${kafkaVersion}`],
   withDependencies: false,
 };
@@ -49,8 +54,8 @@ const kafkaStreams: MavenJars = {
  * Installs what is missing (55 MB, some 20 s the first time) and returns the class path of Kafka's
  * server, tools and client. The folder of jars appears complete or not at all.
  */
-export function installKafka(): Promise<string> {
-  return installJars(kafka);
+export function installKafka(version = kafkaVersion): Promise<string> {
+  return installJars(kafkaOf(version));
 }
 
 /** The class path of applications on Kafka Streams, whose stores are in memory. */
@@ -90,7 +95,7 @@ async function resolveJars(jars: MavenJars, home: string, lib: string): Promise<
 }
 
 /** Kafka 3 brings a logger that is silent unless configured, and would win over slf4j-simple. */
-function pomOf({ name, artifacts }: MavenJars): string {
+function pomOf({ name, version: ofProject, artifacts }: MavenJars): string {
   const dependencies = artifacts.map((artifact) => {
     const [group, id, version] = artifact.split(":");
     return `    <dependency>
@@ -108,7 +113,7 @@ function pomOf({ name, artifacts }: MavenJars): string {
   <modelVersion>4.0.0</modelVersion>
   <groupId>local</groupId>
   <artifactId>${name}</artifactId>
-  <version>${kafkaVersion}</version>
+  <version>${ofProject}</version>
   <dependencies>
 ${dependencies.join("")}  </dependencies>
 </project>

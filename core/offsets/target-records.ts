@@ -4,6 +4,7 @@ import { AbortedTransactionFilter } from "#core/kafka/aborted-transactions.ts";
 import { checkBatch } from "#core/kafka/batch-check.ts";
 import { batchBodyBytesMax, bodyOf } from "#core/kafka/batch-compression.ts";
 import type { Cluster, FetchedPartition, OffsetSpec, TopicPartition } from "#core/kafka/cluster.ts";
+import { withRecordBatches } from "#core/kafka/message-sets.ts";
 import { batchHeaderBytes, batchSizeAt, lastOffsetOf } from "#core/kafka/record-batch.ts";
 import { RecordCursor } from "#core/kafka/records.ts";
 import { settingsOf } from "#core/kafka/settings-of.ts";
@@ -74,7 +75,9 @@ export async function forEachTargetRecord(
       maxWaitMs: fetchWaitMs,
       isolation: "read_committed",
     });
-    const next = visitBatches(fetched, { ...range, from: offset }, visit);
+    // A target whose brokers are older than record batches, or keep their formats, has those.
+    const records = withRecordBatches(fetched.records, range, { border: range.to });
+    const next = visitBatches({ ...fetched, records }, { ...range, from: offset }, visit);
     if (next === "stop") return;
     const isEmpty = next === offset && fetched.throttleTimeMs === 0;
     emptyAnswers = isEmpty ? emptyAnswers + 1 : 0;

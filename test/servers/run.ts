@@ -1,7 +1,8 @@
 /**
  * `npm run test:servers [NAME...]`: the storage contract on servers that `npm test` does not start,
- * and the core suite on older versions of Kafka, one after the other; then a table of what came of
- * each. NAME is the start of a server's name. Ends with 1 where any test failed or none ran.
+ * the core suite on older versions of Kafka, and logs of older formats, one after the other; then a
+ * table of what came of each. NAME is the start of a server's name. Ends with 1 where any test
+ * failed or none ran.
  */
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -11,6 +12,7 @@ import Table from "cli-table3";
 import { azuriteVersion } from "#local/azurite.ts";
 import { fakeGcsServerVersion } from "#local/fake-gcs-server.ts";
 import { kafkaVersions } from "#local/kafka-install.ts";
+import { kafkaOnZookeeperVersion } from "#local/kafka-zookeeper.ts";
 import { versitygwVersion } from "#local/versitygw.ts";
 
 interface Row {
@@ -54,6 +56,12 @@ const rows: readonly Row[] = [
       env: { LOCAL_KAFKA_VERSION: version },
     }),
   ),
+  {
+    server: `kafka ${kafkaOnZookeeperVersion} on zookeeper`,
+    suite: "message sets of magic 0 and 1",
+    project: "servers",
+    files: ["test/servers/kafka-old-log.test.ts"],
+  },
 ];
 
 function storage(server: string, file: string): Row {

@@ -35,8 +35,10 @@ export async function flipByteOnDisk(batch: BatchInFile, offsetInBatch: number):
  * How far the broker's cleaner has compacted partition 0, and how far it may: it leaves the active
  * segment alone. Both are exclusive ends; a partition that it has not seen yet is cleaned up to 0.
  */
-export async function compactionOf(topic: string): Promise<{ cleaned: bigint; cleanable: bigint }> {
-  const { dataDir } = kafkaForTests();
+export async function compactionOf(
+  topic: string,
+  dataDir = kafkaForTests().dataDir,
+): Promise<{ cleaned: bigint; cleanable: bigint }> {
   // A version, a count, and a line `TOPIC PARTITION OFFSET` for each partition.
   const checkpoint = await readFile(join(dataDir, "cleaner-offset-checkpoint"), "utf8");
   const [, , ...lines] = checkpoint.split("\n");

@@ -44,6 +44,14 @@ export class LogModel {
     this.#put(encodeBatch(this.#newRecords(records), { codec: "none" }), records, "kept");
   }
 
+  /** What brokers wrote before record batches; `last` is the offset of its last message. */
+  appendMessages(bytes: Buffer, last: bigint): void {
+    const batch = { base: this.end, last, epoch: -1, kind: "kept", bytes } as const;
+    this.end = last + 1n;
+    this.batches.push(batch);
+    this.histories.at(-1)!.push(batch);
+  }
+
   /** As compaction leaves it where the batch was a producer's last: no record, all offsets. */
   appendEmptied(offsets: number): void {
     const fields = { codec: "none", producerId: 9n, lastOffsetDelta: offsets - 1 } as const;
@@ -196,7 +204,7 @@ export class LogModel {
 
   #fetch(request: FetchRequest, bytesMax: number) {
     const { fetchOffset, currentLeaderEpoch } = request;
-    if (currentLeaderEpoch !== this.leaderEpoch) {
+    if (currentLeaderEpoch >= 0 && currentLeaderEpoch !== this.leaderEpoch) {
       const details = { kafka_error: "FENCED_LEADER_EPOCH" };
       throw new BackupError("TopicChangedError", "another leader", { details });
     }
