@@ -47,15 +47,20 @@ export class CircuitBreaker {
   readonly #streaks = new Map<string, Streak>();
   /** Undefined while there is no run to be stopped. */
   #run: AbortController | undefined;
+  #name: string | undefined;
 
   constructor(clock: Clock, policy: BreakerPolicy = breakerPolicyDefault) {
     this.#clock = clock;
     this.#policy = policy;
   }
 
-  /** From now on there is a run to be stopped, which knows of no failure yet: by this signal. */
-  beginRun(): AbortSignal {
-    this.#streaks.clear();
+  /**
+   * From now on there is a run to be stopped: by this signal. It knows of no failure yet, unless it
+   * is the one of that name that was begun last: each turn of a worker may see too few to stop.
+   */
+  beginRun(name?: string): AbortSignal {
+    if (name === undefined || name !== this.#name) this.#streaks.clear();
+    this.#name = name;
     this.#run = new AbortController();
     return this.#run.signal;
   }

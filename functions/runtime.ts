@@ -23,6 +23,7 @@ import type { RestoreDeps } from "#core/restore/contract.ts";
 import { type Deadline, deadlineAt, type Logger } from "#core/runtime.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import type { ThreePhaseDeps, ThreePhaseRequest } from "#core/three-phase/contract.ts";
+import { unlessCircuitOpen } from "#core/work-items/circuit.ts";
 import { Clients } from "#functions/settings.ts";
 
 const lambdaLogger = new LambdaLogger();
@@ -70,10 +71,14 @@ const marginMs = 60_000;
 export interface Step {
   readonly deadline: Deadline;
   /**
-   * The same for a worker: its signal aborts with a CircuitOpenError once brokers or storage answer
-   * nothing any more. Other steps are repeated by the state machine.
+   * A worker's turn, unless `circuitKey` says that brokers or storage are gone: then it throws
+   * CircuitOpenError. The signal of its deadline aborts with one once nothing answers any more.
+   * Other steps are repeated by the state machine.
    */
-  workerDeadline(): Deadline;
+  workerTurn<Outcome>(
+    circuitKey: string,
+    turn: (deadline: Deadline) => Promise<Outcome>,
+  ): Promise<Outcome>;
   /** Workers of a state machine's Map at a time, as its definition says. */
   readonly workers: number;
   config(): Promise<DeployedConfig>;
@@ -148,7 +153,10 @@ function stepWithin(context: Context): Step {
   });
   return {
     deadline: deadlineAt(systemClock, endsAtMs),
-    workerDeadline: () => deadlineAt(systemClock, endsAtMs, breaker.beginRun()),
+    async workerTurn(circuitKey, turn) {
+      const deadline = deadlineAt(systemClock, endsAtMs, breaker.beginRun(circuitKey));
+      return unlessCircuitOpen(await clients.storage(), circuitKey, () => turn(deadline));
+    },
     workers,
     config: () => clients.config(),
     restoreConfig: () => clients.restoreConfig(),

@@ -25,7 +25,10 @@ export const backupMachine: Machine = {
     },
     "fail-partition": {
       description: "Writes down which partitions failed",
-      grants: { read: [state], write: ["*/state/runs/*/work/*/failed/*"] },
+      grants: {
+        read: [state],
+        write: ["*/state/runs/*/work/*/failed/*", "*/state/runs/*/work/*/circuit-open.json"],
+      },
     },
     "judge-backup": {
       description: "Reads what failed in a run",

@@ -2,6 +2,8 @@ import type { Machine } from "#cdk/machines/machine.ts";
 
 const lease = "*/state/lease/*";
 const restores = "*/restores/*";
+/** What workers leave about failures. */
+const outcomes = ["*/restores/*/work/*/failed/*", "*/restores/*/work/*/circuit-open.json"];
 const manifests = "*/manifests/*";
 /** What a backup holds, as manifests name it. */
 const archive = [manifests, "*/runs/*", "*/topics/*"];
@@ -33,7 +35,7 @@ export const restoreMachine: Machine = {
       description: "Sends the records of a backup's partitions to a Kafka cluster",
       grants: {
         read: [...archive, restores, lease],
-        write: [lease, "*/restores/*/partitions/*", "*/restores/*/work/*/failed/*"],
+        write: [lease, "*/restores/*/partitions/*", ...outcomes],
         delete: [lease],
       },
       cluster: "target",
@@ -45,7 +47,7 @@ export const restoreMachine: Machine = {
       description: "Compares what a Kafka cluster holds after a restore with the backup",
       grants: {
         read: [...archive, restores, lease],
-        write: [lease, "*/restores/*/partitions/*", "*/restores/*/work/*/failed/*"],
+        write: [lease, "*/restores/*/partitions/*", ...outcomes],
         delete: [lease],
       },
       cluster: "target",
@@ -55,7 +57,7 @@ export const restoreMachine: Machine = {
     },
     "fail-restore-partition": {
       description: "Writes down which partitions of a restore failed",
-      grants: { read: [restores], write: ["*/restores/*/work/*/failed/*"] },
+      grants: { read: [restores], write: outcomes },
     },
     "finish-topics": {
       description: "Puts back the settings of topics that are restored and verified",

@@ -22,7 +22,7 @@ function started() {
   return { clock, breaker, watch, signal, fail: () => watch.failed(gone()) };
 }
 
-test("a call that gave up after failures in a row without an answer ends the run, and says why", async () => {
+test("C3 a call that gave up after failures in a row without an answer ends the run, and says why", async () => {
   const { clock, watch, signal, fail } = started();
   await failing(clock, fail, 16, 30_000);
   expect(signal.aborted).toBe(false);
@@ -93,6 +93,24 @@ test("a new run knows nothing of the failures of the one before", async () => {
   expect(watch.gaveUp(error)).toBe(error);
   watch.throwIfOpen();
   expect(signal.aborted).toBe(false);
+});
+
+test("failures of a worker's short turns at one run add up, until something answers", async () => {
+  const clock = new FakeClock();
+  const breaker = new CircuitBreaker(clock);
+  const watch = breaker.watch("brokers of the source");
+  /** As of one partition whose broker swallows each request for as long as a call is repeated. */
+  const turn = async (run: string) => {
+    const signal = breaker.beginRun(run);
+    await failing(clock, () => watch.failed(gone()), 3, 30_000);
+    watch.gaveUp(gone());
+    return signal.aborted;
+  };
+  expect(await turn("one")).toBe(false);
+  expect(await turn("other")).toBe(false);
+  expect(await turn("other")).toBe(true);
+  watch.answered();
+  expect(await turn("other")).toBe(false);
 });
 
 test("without a run there is nothing to end", async () => {

@@ -78,6 +78,16 @@ export async function whileBroken<T>(
   }
 }
 
+/** Ends the processes that run a function, none of which is at work: its next one starts anew. */
+export async function restartFunction(
+  aws: AwsEndpoint,
+  stackName: string,
+  name: string,
+): Promise<void> {
+  const deployed = await deployedFunction(aws, stackName, name);
+  await configureFunction(aws, deployed, { Environment: deployed.Environment });
+}
+
 /** Sends SIGKILL to the processes that the emulator runs a function of this stack in. */
 export async function killFunction(stackName: string, name: string): Promise<void> {
   const ours = [`AWS_LAMBDA_FUNCTION_NAME=${stackName}-`, `_HANDLER=${handlerOf(name)}\n`];

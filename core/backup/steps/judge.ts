@@ -15,14 +15,21 @@ import { parseState } from "#core/catalog/documents.ts";
 import { keepingLease } from "#core/catalog/with-lease.ts";
 import type { Deadline } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { failedItemsFolder, plannedKey, type WorkOfRun } from "#core/storage/work-keys.ts";
+import {
+  circuitOpenKey,
+  failedItemsFolder,
+  plannedKey,
+  type WorkOfRun,
+} from "#core/storage/work-keys.ts";
+import { throwIfCircuitOpen } from "#core/work-items/circuit.ts";
 import { excerpt } from "#core/work-items/excerpt.ts";
 import { allFailures, failureOf } from "#core/work-items/failures.ts";
 
 /**
  * Reads what plan and workers left about failures. Throws the reason where nothing worked, as a
- * run in one process does, the CircuitOpenError that stopped workers, and BackupConflictError when the lease is lost. Changes nothing, so
- * that the commit after it is handed what it needs for its answer, however often it is repeated.
+ * run in one process does, the CircuitOpenError that stopped workers, and BackupConflictError when
+ * the lease is lost. Changes nothing, so that the commit after it is handed what it needs for its
+ * answer, however often it is repeated.
  */
 export async function judgeBackup(
   deps: CatalogDeps,
@@ -31,12 +38,11 @@ export async function judgeBackup(
 ): Promise<Judgement> {
   const lease = await deps.catalog.continueLease(leaseScopeOf(run), run.lease);
   return keepingLease(lease, deps.clock, deadline, async ({ signal }) => {
+    // What was read is kept in checkpoints, and the rest was not even tried: the run stays open.
+    await throwIfCircuitOpen(deps.storage, circuitOpenKey(run));
     const plan = await readPlan(deps.storage, run);
     const planned = await readPlanned(deps.storage, run);
     const inItems = await allFailures(deps.storage, failedItemsFolder(run));
-    // What was read is kept in checkpoints, and the rest was not even tried: the run stays open.
-    const stopped = inItems.find(({ error }) => error === "CircuitOpenError");
-    if (stopped !== undefined) throw failureOf(stopped).cause;
     const failed = [...planned.failed, ...oneForEach(inItems)];
     await throwIfWorthless(deps, plan, planned.failed.length, failed.map(failureOf));
     signal.throwIfAborted();

@@ -13,8 +13,7 @@ import { keepingLease } from "#core/catalog/with-lease.ts";
 import { BackupError } from "#core/errors.ts";
 import type { Cluster, FetchedPartition, FetchRequest } from "#core/kafka/cluster.ts";
 import type { Deadline } from "#core/runtime.ts";
-import { circuitOpenKey, failedItemKey } from "#core/storage/work-keys.ts";
-import { unlessCircuitOpen } from "#core/work-items/circuit.ts";
+import { failedItemKey } from "#core/storage/work-keys.ts";
 import { readFailures, writeFailures } from "#core/work-items/failures.ts";
 import { Turn, workThrough } from "#core/work-items/turn.ts";
 
@@ -22,8 +21,7 @@ import { Turn, workThrough } from "#core/work-items/turn.ts";
  * Reads on in the item's partitions until all are read or have failed, or `deadline` comes, or
  * the turn is over, `turnMs` after reading began. A partition that fails is written down and not
  * tried again; the others go on (K7). Throws BackupConflictError when the lease is lost,
- * CircuitOpenError when this worker or another one of the run found that nothing answers, and what
- * the storage throws.
+ * CircuitOpenError when the deadline's signal aborted with it, and what the storage throws.
  */
 export async function backupWorkItem(
   deps: BackupDeps,
@@ -34,11 +32,9 @@ export async function backupWorkItem(
   const { run } = request;
   const lease = await deps.catalog.continueLease(leaseScopeOf(run), run.lease);
   return keepingLease(lease, deps.clock, deadline, async (deadline) => {
-    return unlessCircuitOpen(deps.storage, circuitOpenKey(run), async () => {
-      const outcome = await oneTurn(deps, request, turnMs, deadline);
-      if (deadline.signal.reason instanceof BackupError) throw deadline.signal.reason;
-      return outcome;
-    });
+    const outcome = await oneTurn(deps, request, turnMs, deadline);
+    if (deadline.signal.reason instanceof BackupError) throw deadline.signal.reason;
+    return outcome;
   });
 }
 

@@ -1,7 +1,8 @@
 import pLimit from "p-limit";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
 import type { CatalogDeps, RestoreItemRequest } from "#core/restore/steps/contract.ts";
-import { failedRestoreItemKey } from "#core/storage/restore-work-keys.ts";
+import { circuitOpenRestoreKey, failedRestoreItemKey } from "#core/storage/restore-work-keys.ts";
+import { openCircuitIfGone } from "#core/work-items/circuit.ts";
 import { readFailures, writeFailures } from "#core/work-items/failures.ts";
 
 /** Partitions that are looked at at the same time. */
@@ -9,13 +10,15 @@ const concurrentLooks = 16;
 
 /**
  * A worker that failed as a whole, after all its repetitions: each partition of its item that was
- * neither verified nor had failed by itself has failed by this error.
+ * neither verified nor had failed by itself has failed by this error. Where it tells that brokers or
+ * storage are gone, no other worker of the run tries again.
  */
 export async function recordFailedRestoreItem(
   { storage }: CatalogDeps,
   { run, item }: RestoreItemRequest,
   failure: { readonly error: string; readonly message: string },
 ): Promise<void> {
+  await openCircuitIfGone(storage, circuitOpenRestoreKey(run), failure);
   const key = failedRestoreItemKey(run, item.number);
   const before = await readFailures(storage, key);
   const known = new Set(before.map(({ topic, partition }) => `${topic}/${partition}`));

@@ -15,8 +15,7 @@ import {
   type VerifyItemRequest,
 } from "#core/restore/steps/contract.ts";
 import type { Deadline } from "#core/runtime.ts";
-import { circuitOpenRestoreKey, failedRestoreItemKey } from "#core/storage/restore-work-keys.ts";
-import { unlessCircuitOpen } from "#core/work-items/circuit.ts";
+import { failedRestoreItemKey } from "#core/storage/restore-work-keys.ts";
 import { readFailures, writeFailures } from "#core/work-items/failures.ts";
 import { Turn, workThrough } from "#core/work-items/turn.ts";
 
@@ -31,8 +30,7 @@ type Work = (
  * Restores on in the item's partitions until all are in the target or have failed, or `deadline`
  * comes, or the turn is over, `turnMs` after it began. A partition that fails is written down and
  * not tried again; the others go on (K7). Throws BackupConflictError when the lease is lost,
- * CircuitOpenError when this worker or another one of the run found that nothing answers, and what
- * the storage throws.
+ * CircuitOpenError when the deadline's signal aborted with it, and what the storage throws.
  */
 export function restoreWorkItem(
   deps: RestoreDeps,
@@ -82,9 +80,7 @@ async function oneTurn(
 ): Promise<RestoreItemOutcome> {
   const lease = await deps.catalog.continueLease(leaseScopeOf(run), run.lease);
   return keepingLease(lease, deps.clock, deadline, (deadline) =>
-    unlessCircuitOpen(deps.storage, circuitOpenRestoreKey(run), () =>
-      workOn(deps, { run, item }, turnMs, deadline, work),
-    ),
+    workOn(deps, { run, item }, turnMs, deadline, work),
   );
 }
 

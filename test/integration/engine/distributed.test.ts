@@ -182,14 +182,32 @@ describe("K7 a worker that fails as a whole", () => {
   test("fails the run when it was the only one, by the same name", async () => {
     const machine = distributed();
     const run = await machine.begin();
-    const failure = { error: "BrokerUnavailableError", message: "kafka:9092: ECONNREFUSED" };
+    const failure = { error: "AccessDeniedError", message: "no login" };
     for (const item of await machine.items(run)) {
       await recordFailedItem(machine.deps, { run, item }, failure);
     }
     await expect(machine.finish(run)).rejects.toMatchObject({
-      name: "BrokerUnavailableError",
+      name: "AccessDeniedError",
       message: failure.message,
     });
+  });
+
+  test("C3 stops the run where its brokers are gone, and the next one reads the rest", async () => {
+    const machine = distributed();
+    const run = await machine.begin();
+    const [gone, ...others] = await machine.items(run);
+    for (const item of others) await machine.turn(run, item);
+    const failure = { error: "BrokerUnavailableError", message: "kafka:9092: ECONNREFUSED" };
+    await recordFailedItem(machine.deps, { run, item: gone! }, failure);
+    await expect(machine.finish(run)).rejects.toMatchObject({
+      name: "CircuitOpenError",
+      message: expect.stringContaining(failure.message),
+    });
+    await releaseRun(machine.deps, run);
+    const next = await machine.begin();
+    expect(next).toMatchObject({ resumed: true, state_id: run.state_id });
+    await readAll(machine, next);
+    expect(await machine.finish(next)).toMatchObject({ status: "done", record_count: records });
   });
 });
 

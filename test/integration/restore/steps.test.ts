@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { restoreMachine } from "#cdk/machines/restore.ts";
 import { openCatalog } from "#core/catalog/open.ts";
+import { BackupError } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { RestoreDeps } from "#core/restore/contract.ts";
 import type { RestoreRequest } from "#core/restore/request.ts";
@@ -27,7 +28,9 @@ import { restoreWorkItem, verifyWorkItem } from "#core/restore/steps/work-item.t
 import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openMemory } from "#core/storage/memory.ts";
+import { circuitOpenRestoreKey } from "#core/storage/restore-work-keys.ts";
 import { randomId, systemClock } from "#core/system.ts";
+import { throwIfCircuitOpen, unlessCircuitOpen } from "#core/work-items/circuit.ts";
 import { appendNumbered, numberOf, numbers } from "#test/support/append.ts";
 import { noDeadline, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
@@ -185,6 +188,22 @@ function matches(pattern: string, key: string): boolean {
   return new RegExp(`^${source.join(".*")}$`).test(key);
 }
 
+function expectWithinRoles({ touched: all }: Distributed): void {
+  const functions = Object.entries(restoreMachine.functions);
+  for (const [name, touched] of all) {
+    const { grants } = functions.find(([other]) => other === name)![1];
+    for (const [action, keys] of Object.entries(touched)) {
+      const patterns = grants[action as keyof Touched] ?? [];
+      const isGranted = (key: string) => patterns.some((pattern) => matches(pattern, key));
+      expect([name, action, [...keys].filter((key) => !isGranted(key))]).toEqual([
+        name,
+        action,
+        [],
+      ]);
+    }
+  }
+}
+
 async function expectRestored({ mapping }: Distributed): Promise<void> {
   const seen = await recordsOf(Object.values(mapping));
   const expected = Object.values(mapping).flatMap(() => numbers(0, recordsPerTopic));
@@ -218,21 +237,33 @@ describe("a restore in steps", () => {
     const machine = new Distributed(topics.slice(0, 2));
     const run = await machine.begin();
     await machine.finish(await machine.all(run, 1));
-    const functions = Object.entries(restoreMachine.functions);
-    for (const [name, touched] of machine.touched) {
-      const { grants } = functions.find(([other]) => other === name)![1];
-      for (const [action, keys] of Object.entries(touched)) {
-        const patterns = grants[action as keyof Touched] ?? [];
-        const isGranted = (key: string) => patterns.some((pattern) => matches(pattern, key));
-        expect([name, action, [...keys].filter((key) => !isGranted(key))]).toEqual([
-          name,
-          action,
-          [],
-        ]);
-      }
-    }
+    expectWithinRoles(machine);
     expect(machine.touched.size).toBe(6);
   }, 60_000);
+
+  test("S6 what workers tell one another when nothing answers is within their roles", async () => {
+    const machine = new Distributed(topics.slice(0, 2));
+    const run = await machine.begin();
+    const { items } = await machine.prepare(run);
+    const gone = new BackupError("CircuitOpenError", "the brokers of the target answered nothing");
+    for (const name of ["restore-partition", "verify-partition"]) {
+      const { storage: watched } = machine.deps(name);
+      const turn = unlessCircuitOpen(watched, circuitOpenRestoreKey(run), async () => {
+        throw gone;
+      });
+      await expect(turn).rejects.toMatchObject({ name: "CircuitOpenError" });
+      await storage.delete([circuitOpenRestoreKey(run)]);
+    }
+    const failure = { error: "BrokerUnavailableError", message: "kafka:9092: ECONNREFUSED" };
+    const deps = machine.deps("fail-restore-partition");
+    await recordFailedRestoreItem(deps, { run, item: items[0]! }, failure);
+    const { storage: watched } = machine.deps("finish-topics");
+    await expect(throwIfCircuitOpen(watched, circuitOpenRestoreKey(run))).rejects.toMatchObject({
+      name: "CircuitOpenError",
+    });
+    expectWithinRoles(machine);
+    await releaseRestore(machine.deps("fail-restore"), run);
+  });
 
   test("a worker that failed as a whole leaves its unverified partitions failed, and the rest done", async () => {
     const machine = new Distributed(topics.slice(0, 6));

@@ -1,7 +1,7 @@
 /**
- * The backup machine in bad weather: its own Kafka, so that the broker may die, and the AWS
- * emulator behind a proxy that loses answers. Whatever happens, a run that ends holds the same
- * bytes as one of the command line.
+ * The backup machine in bad weather: its own Kafka, so that the broker may die, behind a proxy, and
+ * the AWS emulator behind another. Whatever happens, a run that ends holds the same bytes as one of
+ * the command line.
  */
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -20,13 +20,13 @@ import { inBackup } from "#core/storage/keys.ts";
 import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { deployAwsStage } from "#local/aws-stage.ts";
-import { type LocalKafka, startKafka } from "#local/kafka.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { type ArchivedPartition, archivedPartitions } from "#test/support/archived-batches.ts";
 import { collect } from "#test/support/collect.ts";
 import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
-import { killFunction } from "#test/support/function-faults.ts";
+import { killFunction, restartFunction } from "#test/support/function-faults.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
+import { type KafkaBehindProxy, startKafkaBehindProxy } from "#test/support/kafka-behind-proxy.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 import { type Ended, TestStateMachine } from "#test/support/state-machine.ts";
@@ -38,7 +38,7 @@ const stackName = "KafkaBackupFaults";
 const partitionCount = 6;
 const records = { from: 0, count: 300, perBatch: 10, valueBytes: 20_000 };
 
-let kafka: LocalKafka;
+let broker: KafkaBehindProxy;
 let proxy: FaultProxy;
 let machine: TestStateMachine;
 let cluster: Cluster;
@@ -52,13 +52,13 @@ let expected: Record<string, ArchivedPartition>;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kafka-backup-faults-"));
   proxy = await startFaultProxy(Number(new URL(aws.endpoint).port));
-  kafka = await startKafka({ heapMb: 512 });
-  const { bootstrapServers } = kafka;
+  broker = await startKafkaBehindProxy();
   const behindProxy = { ...aws, endpoint: `http://${proxy.address}` };
   const topics = ["no-such-topic"];
+  const bootstrapServers = broker.proxy.address;
   const deploying = deployAwsStage(behindProxy, { bootstrapServers, bucket, stackName, topics });
   cluster = await connectCluster(
-    { bootstrap_servers: [bootstrapServers], security_protocol: "PLAINTEXT" },
+    { bootstrap_servers: [broker.kafka.bootstrapServers], security_protocol: "PLAINTEXT" },
     { clock: systemClock, logger: silentLogger },
   );
   topic = await createTopic(cluster, { partitionCount });
@@ -79,13 +79,16 @@ beforeAll(async () => {
   expected = await byCommandLine();
 }, 300_000);
 
-afterEach(() => proxy.set(undefined));
+afterEach(() => {
+  proxy.set(undefined);
+  broker.proxy.set(undefined);
+});
 
 afterAll(async () => {
   machine?.close();
   await storage?.close();
   await cluster?.disconnect();
-  await kafka?.stop();
+  await broker?.stop();
   await proxy?.stop();
   await rm(folder, { recursive: true, force: true });
 });
@@ -99,7 +102,7 @@ async function byCommandLine(): Promise<Record<string, ArchivedPartition>> {
     JSON.stringify({
       mode: "backup",
       backup_id: backupId,
-      source: { bootstrap_servers: kafka.bootstrapServers, topics: { include: [topic] } },
+      source: { bootstrap_servers: broker.kafka.bootstrapServers, topics: { include: [topic] } },
       storage: { backend: "s3", bucket, endpoint, region },
     }),
   );
@@ -188,13 +191,99 @@ test("a broker that dies and comes back costs repetitions and no record", async 
   const backupId = randomName("broker");
   const execution = await machine.start(inputFor(backupId));
   await checkpointsOf(backupId, 2);
-  await kafka.kill("SIGKILL");
+  await broker.kafka.kill("SIGKILL");
   await sleep(2_000);
-  await kafka.restart();
+  await broker.kafka.restart();
   const ended = await endedAfterOutage(execution, backupId);
   expect(ended).toMatchObject({ status: "SUCCEEDED", output: { status: "done" } });
   expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
 }, 300_000);
+
+/** Kafka's requests begin with their size and the number of their API. */
+function isFetch(piece: Buffer): boolean {
+  return piece.length >= 8 && piece.readInt16BE(4) === 1;
+}
+
+/** Starts a run; resolves when the proxy holds its tenth fetch, and all that come after it. */
+async function startedAndHeld(backupId: string): Promise<string> {
+  const before = broker.proxy.faults();
+  let fetches = 0;
+  const matches = (piece: Buffer) => isFetch(piece) && ++fetches >= 10;
+  broker.proxy.set({ kind: "hold", matches });
+  const execution = await machine.start(inputFor(backupId));
+  await vi.waitFor(() => expect(broker.proxy.faults()).toBeGreaterThan(before), {
+    ...{ timeout: 120_000, interval: 20 },
+  });
+  return execution;
+}
+
+/** How often a task may be tried that a pause may mend: once, and five repetitions. */
+const attemptsMax = 6;
+
+async function expectStopped(execution: string, backupId: string): Promise<void> {
+  const ended = await machine.ended(execution);
+  expect(ended, ended.message).toMatchObject({ status: "FAILED", error: "CircuitOpenError" });
+  const states = await machine.statesOf(execution);
+  expect(states.slice(-3)).toEqual(["JudgeBackup", "FailBackup", "BackupFailed"]);
+  for (const turns of await machine.childrenOf(execution)) {
+    const errors = turns.flatMap((turn) => ("error" in turn ? [turn.error] : []));
+    const waited = errors.filter((error) => error !== "Runtime.ExitError");
+    expect(waited.length).toBeLessThanOrEqual(attemptsMax);
+    // Nobody tries again who has found out, or was told.
+    expect(waited.slice(0, -1)).not.toContain("CircuitOpenError");
+  }
+  expect(await catalog.latestManifest(backupId)).toBeUndefined();
+  expect(await catalog.openRun(backupId)).toBeDefined();
+}
+
+test.each([
+  ["workers read from", false],
+  ["no worker is connected to", true],
+])(
+  "K4 C3 a broker that %s, and that is gone for good, stops the run, and the same input goes on",
+  async (_, isCold) => {
+    const backupId = randomName("gone");
+    const execution = await startedAndHeld(backupId);
+    broker.proxy.set({ kind: "refuse" });
+    if (isCold) await killFunction(stackName, "backup-partition");
+    await expectStopped(execution, backupId);
+
+    broker.proxy.set(undefined);
+    expect(await machine.run(inputFor(backupId))).toMatchObject({
+      ...{ status: "SUCCEEDED" },
+      output: { status: "done", resumed: true, failed: { count: 0 } },
+    });
+    expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
+  },
+  600_000,
+);
+
+test("K4 once one worker has given up on the broker, no other of the run asks it", async () => {
+  const backupId = randomName("told");
+  const invoke = (name: string, event: unknown) => invokeFunction(aws, stackName, name, event);
+  const { items, ...run } = (await invoke("plan-backup", inputFor(backupId))) as {
+    items: { key: string };
+  };
+  const work = JSON.parse((await storage.get(items.key)).toString()) as object[];
+  expect(work.length).toBeGreaterThan(1);
+  // Nor one that is not connected yet.
+  await restartFunction(aws, stackName, "backup-partition");
+  broker.proxy.set({ kind: "refuse" });
+  const [first, ...others] = work;
+  const failure = (await invoke("backup-partition", { run, item: first })) as {
+    errorType: string;
+  };
+  expect(failure.errorType).toBe("BrokerUnavailableError");
+  const told = { Error: failure.errorType, Cause: JSON.stringify(failure) };
+  await invoke("fail-partition", { run, item: first, failure: told });
+  const asked = broker.proxy.faults();
+  for (const item of others) {
+    const answer = await invoke("backup-partition", { run, item });
+    expect(answer).toMatchObject({ errorType: "CircuitOpenError" });
+  }
+  expect(broker.proxy.faults()).toBe(asked);
+  await invoke("fail-backup", { run });
+}, 180_000);
 
 test.each([
   ["lost answers", { kind: "lose-answers", every: 7 }],
