@@ -69,9 +69,8 @@ function checkMagic(buffer: Buffer, position: number, at: TopicPartition): void 
   if (magic === recordBatchMagic) return;
   const baseOffset = buffer.readBigInt64BE(position);
   if (magic === 0 || magic === 1) {
-    const problem = `message format ${magic} is not readable by this version, only record batches`;
-    const hint = "Brokers of Kafka 4.0 or later no longer hold it; upgrade, then back up.";
-    throw corruptBatch(at, baseOffset, problem, { hint });
+    // Where logs may have it, `message-sets.ts` comes first.
+    throw corruptBatch(at, baseOffset, `message format ${magic} is not that of record batches`);
   }
   throw corruptBatch(at, baseOffset, `magic number ${magic} is not that of a known format`);
 }

@@ -143,9 +143,15 @@ export async function logEndOffset(
     }
     const where = `${at.topic}-${at.partition}`;
     const problem = `the leader does not know where its epoch ${leaderEpoch} ends yet`;
-    throw new BackupError("BrokerUnavailableError", `${where}: ${problem}`);
+    throw new BackupError("BrokerUnavailableError", `${where}: ${problem}`, {
+      hint: noEpochsHint,
+    });
   });
 }
+
+/** Message sets of magic 0 and 1 have no leader epochs, and topics in these formats forget theirs. */
+const noEpochsHint =
+  "If it stays so, the topic's message.format.version is below 0.11.0: raise it to 0.11.0 or later.";
 
 /** Our own memory of the epoch was old, or the broker's is: metadata and time cure both. */
 function staleEpoch(error: unknown): unknown {

@@ -4,7 +4,11 @@ import type { Cluster, NewTopic } from "#core/kafka/cluster.ts";
 import type { Finding } from "#core/restore/findings.ts";
 import { retentionFindings } from "#core/restore/settings-harm.ts";
 import { type CheckedTopic, partitionPlans, type TopicCheck } from "#core/restore/topic-check.ts";
-import { settingsOfOneCluster, settingsWhileRestoring } from "#core/restore/topic-settings.ts";
+import {
+  asksForMessageSets,
+  settingsOfOneCluster,
+  settingsWhileRestoring,
+} from "#core/restore/topic-settings.ts";
 
 /**
  * Plans the topic with the source's partition count and configuration, as far as the target takes
@@ -104,8 +108,9 @@ function configFor(
   const topic = planned.target_topic;
   const config = { ...planned.source.config };
   for (const [name, value] of Object.entries(config)) {
-    if (!settingsOfOneCluster.has(name)) continue;
-    findings.push(settingDropped(topic, name, value, "it names partitions and brokers"));
+    const reason = reasonToDrop(name, value);
+    if (reason === undefined) continue;
+    findings.push(settingDropped(topic, name, value, reason));
     delete config[name];
   }
   const minInSync = "min.insync.replicas";
@@ -122,6 +127,13 @@ function configFor(
     config[minInSync] = String(replicationFactor);
   }
   return config;
+}
+
+function reasonToDrop(name: string, value: string): string | undefined {
+  if (settingsOfOneCluster.has(name)) return "it names partitions and brokers";
+  return asksForMessageSets(name, value)
+    ? "records would lose their headers, and with magic 0 their times"
+    : undefined;
 }
 
 /**

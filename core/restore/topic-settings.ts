@@ -41,6 +41,14 @@ export const settingsOfOneCluster: ReadonlySet<string> = new Set([
   "follower.replication.throttled.replicas",
 ]);
 
+/**
+ * Whether the setting has brokers write the formats before record batches (magic 0 and 1), which
+ * have neither headers nor leader epochs. Kafka 3.0 began to pass it over, 4.0 does not know it.
+ */
+export function asksForMessageSets(name: string, value: string): boolean {
+  return name === "message.format.version" && /^0\.(?:8|9|10)\./.test(value);
+}
+
 /** What is wanted of max.message.bytes for batches that a topic with these settings took. */
 export function maxMessageBytesFor(sourceConfig: Readonly<Record<string, string>>): number {
   const configured = Number(sourceConfig["max.message.bytes"] ?? maxMessageBytesDefault);

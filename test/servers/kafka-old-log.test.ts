@@ -213,7 +213,7 @@ describe("one backup of old logs, restored to a Kafka of today", () => {
     }
   });
 
-  test("F6: the archive passes every check", () => expectSound(engine));
+  test("the archive passes every check", () => expectSound(engine));
 
   describe("as it is", () => {
     let contents: [Map<string, string>, Map<string, string>];
@@ -261,6 +261,41 @@ describe("one backup of old logs, restored to a Kafka of today", () => {
       expect(read).toEqual(seen.filter((offset) => offset >= from && offset < to));
     }
   });
+});
+
+test.each(eachCodec.filter(({ codec }) => codec === "lz4"))(
+  "$title can be restored beside itself, to record batches",
+  async ({ topic: like, format }) => {
+    const topic = `lost-${like}`;
+    await createTopic(topic, format);
+    await appendBatch(topic, oddRecords, "lz4");
+    const engine = testEngine(oldCluster);
+    await engine.backup([topic]);
+    const copy = `${topic}-restored`;
+    const { failed, report } = await engine.restore({ [topic]: copy });
+    expect(failed).toEqual([]);
+    expect(report.findings).toMatchObject([
+      { severity: "warning", code: "setting-dropped", topic: copy },
+    ]);
+    expect(kindsOf(await entriesOnDisk(copy))).toEqual(new Set(["magic 2, lz4"]));
+    const contents = await contentsOf([topic, copy], old);
+    expect(contents.get(`${copy}/0`)).toBe(contents.get(`${topic}/0`));
+  },
+);
+
+test("a target that keeps the old formats gets nothing, and is named with what to do", async () => {
+  const [topic, copy] = ["kept", "kept-restored"];
+  await createTopic(topic, "0.10.2");
+  await appendBatch(topic, oddRecords, "none");
+  const engine = testEngine(oldCluster);
+  await engine.backup([topic]);
+  await createTopic(copy, "0.10.2");
+  await expect(engine.restore({ [topic]: copy })).rejects.toMatchObject({
+    name: "BrokerUnavailableError",
+    message: expect.stringContaining(`${copy}-0: the leader does not know where its epoch`),
+    hint: expect.stringContaining("message.format.version"),
+  });
+  expect(await entriesOnDisk(copy)).toEqual([]);
 });
 
 test("F2: a partition that went from magic 0 over 1 to 2 goes on where its last backup ended", async () => {

@@ -57,8 +57,16 @@ test.each([
   ["cut within its body", makeBatch().subarray(0, 70), "ends after 70 of its 78 bytes"],
   ["smaller than a header", changed((b) => b.writeInt32BE(40, 8)), "size of 52 bytes is less"],
   ["of negative size", changed((b) => b.writeInt32BE(-1, 8)), "size of 11 bytes is less"],
-  ["of magic 0", changed((b) => b.writeInt8(0, 16)), "message format 0 is not readable"],
-  ["of magic 1", changed((b) => b.writeInt8(1, 16)), "message format 1 is not readable"],
+  [
+    "of magic 0",
+    changed((b) => b.writeInt8(0, 16)),
+    "message format 0 is not that of record batches",
+  ],
+  [
+    "of magic 1",
+    changed((b) => b.writeInt8(1, 16)),
+    "message format 1 is not that of record batches",
+  ],
   ["of magic 3", changed((b) => b.writeInt8(3, 16)), "magic number 3"],
   ["at a negative offset", changed((b) => b.writeBigInt64BE(-2n, 0)), "base offset is negative"],
   ["without offsets", changed((b) => b.writeInt32BE(-1, 23)), "last offset delta is -1"],

@@ -88,6 +88,18 @@ describe("R4: a target topic that does not exist", () => {
     expect(messages).toContain("leader.replication.throttled.replicas=0:1");
   });
 
+  test("gets no message format that was before record batches", async () => {
+    const name = "message.format.version";
+    for (const value of ["0.9.0", "0.10.2-IV0"]) {
+      const sourceConfig = { [name]: value, "segment.bytes": "1048576" };
+      const { findings, topics } = await check(randomName("preflight"), { sourceConfig });
+      expect(topics[0]?.config).toEqual({ "segment.bytes": "1048576" });
+      expect(findings).toMatchObject([
+        { severity: "warning", code: "setting-dropped", message: expect.stringContaining("lose") },
+      ]);
+    }
+  });
+
   test("that would delete what is restored at once is told of", async () => {
     const sourceConfig = { "retention.ms": "3600000" };
     const { findings, topics } = await check(randomName("preflight"), { sourceConfig });
