@@ -211,6 +211,27 @@ test("R1 a broker that dies in mid-partition and comes back costs repetitions an
   await expectRestored(execution, target);
 }, 300_000);
 
+/** How often a task may be tried that a pause may mend: once, and five repetitions. */
+const attemptsMax = 6;
+
+test("R1 a broker that is gone for good stops a restore, and the same input goes on", async () => {
+  const target = randomName("gone");
+  const execution = await startedAndHeld(target);
+  broker.proxy.set({ kind: "refuse" });
+  const ended = await machine.ended(execution);
+  expect(ended, ended.message).toMatchObject({ status: "FAILED", error: "CircuitOpenError" });
+  const states = await machine.statesOf(execution);
+  expect(states.slice(-3)).toEqual(["FinishTopics", "FailRestore", "RestoreFailed"]);
+  for (const turns of await machine.childrenOf(execution)) {
+    const errors = turns.flatMap((turn) => ("error" in turn ? [turn.error] : []));
+    expect(errors.length).toBeLessThanOrEqual(attemptsMax);
+    // Nobody tries again who has found out, or was told.
+    expect(errors.slice(0, -1)).not.toContain("CircuitOpenError");
+  }
+  broker.proxy.set(undefined);
+  await expectRestored(execution, target);
+}, 600_000);
+
 test("R1 answers of the broker that are lost in mid-partition cost repetitions and no record", async () => {
   const target = randomName("lost");
   const execution = await startedAndHeld(target);
