@@ -1,5 +1,5 @@
 /** Each command that connects, over each security protocol, on a cluster of three brokers. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -20,6 +20,8 @@ const password = "correct-horse-battery";
 const users = { alice: password };
 const securityPackage = "org.apache.kafka.common.security";
 let folder: string;
+/** Of the file; those of the endpoint begin like it. */
+let token: string;
 let issuer: TestTokenIssuer;
 let endpoint: TokenEndpoint;
 let kafka: LocalKafkaCluster;
@@ -48,7 +50,8 @@ beforeAll(async () => {
   await writeFile(join(folder, "client.pem"), clientCertificate);
   await writeFile(join(folder, "client-key.pem"), clientKey);
   await writeFile(join(folder, "client-store.pem"), clientKey + clientCertificate);
-  await writeFile(join(folder, "token"), issuer.token());
+  token = issuer.token();
+  await writeFile(join(folder, "token"), token);
   cluster = await connectForTests({ bootstrap_servers: kafka.bootstrapServers.split(",") });
 });
 afterAll(async () => {
@@ -154,13 +157,24 @@ const protocols: readonly (readonly [string, Protocol])[] = [
   ],
 ];
 
+/** Tells all that it can tell. */
 async function ok(...argv: string[]): Promise<string> {
   const io = fakeIo({ env: {} });
-  const exitCode = await run([...argv, "--format", "json"], io);
+  const exitCode = await run([...argv, "--format", "json", "--log-level", "debug"], io);
   expect({ argv, exitCode, err: io.err() }).toMatchObject({ argv, exitCode: exitCodes.done });
-  // S5
-  expect(io.out() + io.err()).not.toContain(password);
+  said.push(io.out(), io.err());
   return io.out();
+}
+
+/** By all commands, on stdout and stderr. */
+const said: string[] = [];
+
+/** In any form that a log or a document may give them. */
+function secretsIn(text: string): string[] {
+  const beginning = token.slice(0, token.indexOf(".") + 1);
+  const privateKey = kafka.certificates!.clientKey.split("\n")[1]!;
+  const secrets = [password, Buffer.from(password).toString("base64"), beginning, privateKey];
+  return secrets.filter((secret) => text.includes(secret));
 }
 
 /** A file for `name`; JSON is YAML too. */
@@ -264,6 +278,20 @@ describe.each(protocols)("%s", (_, { listener, keys, properties }) => {
     await ok("offset-rollback", "verify", ...which, ...brokers);
     await ok("offset-rollback", "rollback", ...which, ...commandConfig);
   });
+});
+
+/** The last of all protocols. */
+test("S5 nothing that the commands said or stored holds a password, a token or a key", async () => {
+  expect(said.length).toBeGreaterThan(protocols.length * 20);
+  expect(secretsIn(said.join(""))).toEqual([]);
+  const backups = join(folder, "backups");
+  const stored = await readdir(backups, { recursive: true, withFileTypes: true });
+  const files = stored.filter((entry) => entry.isFile());
+  expect(files.length).toBeGreaterThan(protocols.length * 10);
+  for (const { parentPath, name } of files) {
+    const file = join(parentPath, name);
+    expect(secretsIn(await readFile(file, "latin1")), file).toEqual([]);
+  }
 });
 
 describe("--command-config", () => {

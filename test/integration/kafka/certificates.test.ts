@@ -143,7 +143,7 @@ test.each<[Partial<ClusterConfig>, string]>([
   expect(failure.message).toContain(message);
 });
 
-test("an encrypted key needs its passphrase, and S5: a wrong one is not shown", async () => {
+test("S5: an encrypted key needs its passphrase, and a wrong one is not shown", async () => {
   const { certificate, key } = await issue(ofClient);
   const folder = await mkdtemp(join(tmpdir(), "kafka-backup-key-"));
   const [plain, encrypted] = [join(folder, "plain.pem"), join(folder, "encrypted.pem")];
