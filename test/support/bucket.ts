@@ -22,16 +22,22 @@ export async function createBucket(): Promise<TestBucket> {
   const bucket = randomName("bucket");
   await client.send(new CreateBucketCommand({ Bucket: bucket }));
   client.destroy();
-  const storage = await openStorage(
+  const storage = await storageIn(bucket);
+  return {
+    storage,
+    catalog: openCatalog({ storage, clock: systemClock, newId: randomId }),
+    location: (by = endpoint) => ({ backend: "s3", bucket, endpoint: by, region }),
+  };
+}
+
+/** A bucket of the shared S3 emulator, as the command line opens it. */
+export function storageIn(bucket: string): Promise<StorageBackend> {
+  const { endpoint, region, accessKeyId, secretAccessKey } = s3ForTests();
+  return openStorage(
     {
       ...{ backend: "s3", bucket, prefix: "", endpoint, region },
       ...{ access_key_id: accessKeyId, secret_access_key: secretAccessKey },
     },
     { clock: systemClock },
   );
-  return {
-    storage,
-    catalog: openCatalog({ storage, clock: systemClock, newId: randomId }),
-    location: (by = endpoint) => ({ backend: "s3", bucket, endpoint: by, region }),
-  };
 }

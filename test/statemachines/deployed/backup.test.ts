@@ -10,12 +10,12 @@ import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, stateRunsFolder } from "#core/storage/keys.ts";
-import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { type AwsStage, deployAwsStage } from "#local/aws-stage.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { archivedPartitions } from "#test/support/archived-batches.ts";
 import { batchOnDisk, flipByteOnDisk } from "#test/support/broker-files.ts";
+import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { gateFunction } from "#test/support/function-faults.ts";
@@ -60,10 +60,7 @@ beforeAll(async () => {
   }
   stage = await deploying;
   machine = new TestStateMachine(aws, stage.stateMachines.backup!);
-  storage = await openStorage(
-    { backend: "s3", bucket, prefix: "", ...location },
-    { clock: systemClock },
-  );
+  storage = await storageIn(bucket);
   catalog = openCatalog({ storage, clock: systemClock, newId: randomId });
 }, 240_000);
 

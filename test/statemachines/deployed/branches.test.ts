@@ -14,7 +14,6 @@ import { restoreScope } from "#core/restore/scope.ts";
 import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup, manifestKey, newestManifestKey } from "#core/storage/keys.ts";
-import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { plannedRun } from "#core/three-phase/steps/contract.ts";
 import { resetRun } from "#core/three-phase/steps/reset.ts";
@@ -29,6 +28,7 @@ import {
   type Machine,
   type TaskEnd,
 } from "#test/support/branches.ts";
+import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { emulatorCall } from "#test/support/emulator.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
@@ -71,14 +71,7 @@ beforeAll(async () => {
     machines.set(name, new TestStateMachine(aws, arn));
   }
   topicArn = await alarmTopicArn();
-  storage = await openStorage(
-    {
-      ...{ backend: "s3", bucket, prefix: "" },
-      ...{ endpoint: aws.endpoint, region: aws.region },
-      ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
-    },
-    { clock: systemClock },
-  );
+  storage = await storageIn(bucket);
   engine = testEngine(cluster, { storage });
   await engine.backup(topics);
   await engine.backup(topics);

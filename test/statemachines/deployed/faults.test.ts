@@ -17,11 +17,11 @@ import { connectCluster } from "#core/kafka/connect.ts";
 import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup } from "#core/storage/keys.ts";
-import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { deployAwsStage } from "#local/aws-stage.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { type ArchivedPartition, archivedPartitions } from "#test/support/archived-batches.ts";
+import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
 import { killFunction, restartFunction } from "#test/support/function-faults.ts";
@@ -67,14 +67,7 @@ beforeAll(async () => {
   }
   const { stateMachines } = await deploying;
   machine = new TestStateMachine(aws, stateMachines.backup!);
-  storage = await openStorage(
-    {
-      ...{ backend: "s3", bucket, prefix: "" },
-      ...{ endpoint: aws.endpoint, region: aws.region },
-      ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
-    },
-    { clock: systemClock },
-  );
+  storage = await storageIn(bucket);
   catalog = openCatalog({ storage, clock: systemClock, newId: randomId });
   expected = await byCommandLine();
 }, 300_000);

@@ -15,11 +15,11 @@ import { connectCluster } from "#core/kafka/connect.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
 import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { openStorage } from "#core/storage/open.ts";
 import { systemClock } from "#core/system.ts";
 import { deployAwsStage } from "#local/aws-stage.ts";
 import { offsetMapOf } from "#test/e2e/kill/restored-partitions.ts";
 import { appendNumbered } from "#test/support/append.ts";
+import { storageIn } from "#test/support/bucket.ts";
 import { type TestEngine, testEngine } from "#test/support/engine.ts";
 import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
 import { killFunction } from "#test/support/function-faults.ts";
@@ -70,14 +70,7 @@ beforeAll(async () => {
   }
   const { stateMachines } = await deploying;
   machine = new TestStateMachine(aws, stateMachines.restore!);
-  storage = await openStorage(
-    {
-      ...{ backend: "s3", bucket, prefix: "" },
-      ...{ endpoint: aws.endpoint, region: aws.region },
-      ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
-    },
-    { clock: systemClock },
-  );
+  storage = await storageIn(bucket);
   engine = testEngine(cluster, { storage });
   await engine.backup([topic]);
   expected = await sentTo(await byCommandLine());

@@ -12,7 +12,6 @@ import { RestoreRecord } from "#core/restore/restore-record.ts";
 import { restoreScope } from "#core/restore/scope.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup } from "#core/storage/keys.ts";
-import { openStorage } from "#core/storage/open.ts";
 import { systemClock } from "#core/system.ts";
 import { type AwsStage, deployAwsStage } from "#local/aws-stage.ts";
 import {
@@ -21,6 +20,7 @@ import {
   offsetMapOf,
 } from "#test/e2e/kill/restored-partitions.ts";
 import { append, appendNumbered, numberOf, numbers } from "#test/support/append.ts";
+import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
 import { gateFunction } from "#test/support/function-faults.ts";
@@ -79,15 +79,7 @@ beforeAll(async () => {
   }
   stage = await deploying;
   machine = new TestStateMachine(aws, stage.stateMachines.restore!);
-  const { endpoint, region, accessKeyId: access_key_id, secretAccessKey: secret_access_key } = aws;
-  storage = await openStorage(
-    {
-      ...{ backend: "s3", bucket, prefix: "", endpoint, region },
-      access_key_id,
-      secret_access_key,
-    },
-    { clock: systemClock },
-  );
+  storage = await storageIn(bucket);
   engine = testEngine(cluster, { storage });
   await engine.backup([large, transactional, ...small]);
 }, 240_000);

@@ -7,10 +7,10 @@ import type { Cluster } from "#core/kafka/cluster.ts";
 import { connectCluster } from "#core/kafka/connect.ts";
 import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { openStorage } from "#core/storage/open.ts";
 import { systemClock } from "#core/system.ts";
 import { deployAwsStage } from "#local/aws-stage.ts";
 import { appendNumbered } from "#test/support/append.ts";
+import { storageIn } from "#test/support/bucket.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { killFunction, whileBroken } from "#test/support/function-faults.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
@@ -46,14 +46,7 @@ beforeAll(async () => {
   for (const group of groups) await commit(group, source, 20n);
   const { stateMachines } = await deploying;
   machine = new TestStateMachine(aws, stateMachines["three-phase-restore"]!);
-  storage = await openStorage(
-    {
-      ...{ backend: "s3", bucket, prefix: "" },
-      ...{ endpoint: aws.endpoint, region: aws.region },
-      ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
-    },
-    { clock: systemClock },
-  );
+  storage = await storageIn(bucket);
   const engine = testEngine(cluster, { storage });
   backupId = engine.backupId;
   await engine.backup([source]);

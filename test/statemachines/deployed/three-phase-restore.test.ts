@@ -15,7 +15,6 @@ import { readSnapshot, takeSnapshot } from "#core/offsets/snapshot.ts";
 import { restoreScope } from "#core/restore/scope.ts";
 import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { openStorage } from "#core/storage/open.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import type { ThreePhaseReport } from "#core/three-phase/documents.ts";
 import { ThreePhaseRecord } from "#core/three-phase/three-phase-record.ts";
@@ -24,6 +23,7 @@ import { readAs, valuesOf } from "#test/e2e/three-phase/applications.ts";
 import { requestOf, runPhases, threePhaseDeps } from "#test/e2e/three-phase/three-phases.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { answer, questionOf } from "#test/support/approvals.ts";
+import { storageIn } from "#test/support/bucket.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { holdGroups } from "#test/support/members.ts";
@@ -62,12 +62,7 @@ beforeAll(async () => {
   stage = await deploying;
   machine = new TestStateMachine(aws, stage.stateMachines["three-phase-restore"]!);
   rollbackMachine = new TestStateMachine(aws, stage.stateMachines["offset-rollback"]!);
-  const { endpoint, region, accessKeyId: access_key_id, secretAccessKey: secret_access_key } = aws;
-  const location = { endpoint, region, access_key_id, secret_access_key };
-  storage = await openStorage(
-    { backend: "s3", bucket, prefix: "", ...location },
-    { clock: systemClock },
-  );
+  storage = await storageIn(bucket);
   engine = testEngine(cluster, { storage });
   backupId = engine.backupId;
   await engine.backup([source]);

@@ -9,13 +9,12 @@ import { parseDocument } from "#core/catalog/documents.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup } from "#core/storage/keys.ts";
-import { openStorage } from "#core/storage/open.ts";
 import { validationReportKey } from "#core/storage/validation-keys.ts";
-import { systemClock } from "#core/system.ts";
 import type { ValidationReport } from "#core/validate/finish.ts";
 import { type StoredReport, storedReport } from "#core/validate/steps/report.ts";
 import { deployAwsStage } from "#local/aws-stage.ts";
 import { appendNumbered } from "#test/support/append.ts";
+import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { gateFunction } from "#test/support/function-faults.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
@@ -48,13 +47,7 @@ beforeAll(async () => {
   }
   const { stateMachines } = await deploying;
   machine = new TestStateMachine(aws, stateMachines.validate!);
-  storage = await openStorage(
-    {
-      ...{ backend: "s3", bucket, prefix: "", endpoint: aws.endpoint, region: aws.region },
-      ...{ access_key_id: aws.accessKeyId, secret_access_key: aws.secretAccessKey },
-    },
-    { clock: systemClock },
-  );
+  storage = await storageIn(bucket);
   const backups = new TestStateMachine(aws, stateMachines.backup!);
   const input = { backup_id: backupId, topics: { include: [topic] } };
   for (const generation of [1, 2]) {
