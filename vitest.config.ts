@@ -20,8 +20,16 @@ const contracts = ["test/contract/**/*.test.ts"];
 /** On servers that `npm test` does not start: `npm run test:servers` asks for them. */
 const servers = ["test/servers/**/*.test.ts"];
 
+/**
+ * Two files at a time, also on two processors, of which Vitest would use one: most tests wait, for
+ * leases, elections and processes that start. More at a time would wait for the processors, and for
+ * the one broker and emulator that all share.
+ */
+const maxWorkers = 2;
+
 export default defineConfig({
   test: {
+    maxWorkers,
     projects: [
       {
         test: {
