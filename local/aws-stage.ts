@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { machines } from "#cdk/machines/all.ts";
 import { pascalCase } from "#cdk/names.ts";
-import { runToEnd } from "#local/processes.ts";
+import { runToEnd, withInstallLock } from "#local/processes.ts";
 import { probeErrorNames } from "#local/stage-probe.ts";
 
 export interface AwsEndpoint {
@@ -103,7 +103,10 @@ export async function deployConfigurations(
       ...Object.entries(context).flatMap(([name, value]) => ["--context", `${name}=${value}`]),
     ];
     const target = `aws://${account}/${aws.region}`;
-    await runToEnd(cdk, ["bootstrap", target, ...shared], { cwd: root, env });
+    // Two at once, the first time, would each make the stack that is for all.
+    await withInstallLock(`bootstrap-${new URL(aws.endpoint).port}`, () =>
+      runToEnd(cdk, ["bootstrap", target, ...shared], { cwd: root, env }),
+    );
     const outputsFile = join(folder, "outputs.json");
     const deploy = ["deploy", "--require-approval", "never", "--outputs-file", outputsFile];
     await runToEnd(cdk, [...deploy, ...shared], { cwd: root, env });
