@@ -59,17 +59,21 @@ function certificatesOf(what: "ssl_ca" | "ssl_certificate", pem: string): X509Ce
   });
 }
 
+/** Of PKCS #8 (RFC 7468) and of OpenSSL's older form (RFC 1421). */
+const encryptedKey = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m;
+
 function keyOf(pem: string, passphrase: string | undefined): KeyObject {
+  // What OpenSSL says of it depends on whether there is a terminal.
+  if (passphrase === undefined && encryptedKey.test(pem)) {
+    throw invalid("ssl_key is encrypted, and ssl_key_password is missing");
+  }
   try {
     return createPrivateKey({ key: pem, ...(passphrase !== undefined && { passphrase }) });
   } catch (cause) {
     const code = codeOf(cause);
-    const why =
-      code === "ERR_MISSING_PASSPHRASE"
-        ? "is encrypted, and ssl_key_password is missing"
-        : /PRIVATE KEY-----/.test(pem)
-          ? `cannot be read${passphrase === undefined ? "" : " with ssl_key_password"}: ${code}`
-          : "holds no private key in PEM form";
+    const why = /PRIVATE KEY-----/.test(pem)
+      ? `cannot be read${passphrase === undefined ? "" : " with ssl_key_password"}: ${code}`
+      : "holds no private key in PEM form";
     throw invalid(`ssl_key ${why}`, { cause });
   }
 }
