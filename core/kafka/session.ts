@@ -148,9 +148,13 @@ export class Session {
     return `${kind}-${number}`;
   }
 
-  /** Repeats what may be repeated, with growing pauses, while its failure may pass by itself. */
+  /**
+   * Repeats what may be repeated, with growing pauses, while its failure may pass by itself: at
+   * least once, for on a connection that is half-open the first attempt takes all of the time.
+   */
   async retrying<T>(attempt: () => Promise<T>): Promise<T> {
     const giveUpAtMs = this.clock.monotonicMs() + this.#deps.retryBudgetMs;
+    let isRepeated = false;
     for (let pauseMs = retryPauseMsMin; ; pauseMs = Math.min(pauseMs * 2, retryPauseMsMax)) {
       try {
         return await attempt();
@@ -158,7 +162,9 @@ export class Session {
         this.connections.signal.throwIfAborted();
         if (!isRetryable(error)) throw error;
         const { watch } = this.connections;
-        if (this.clock.monotonicMs() + pauseMs > giveUpAtMs) throw watch.gaveUp(error);
+        const isLate = this.clock.monotonicMs() + pauseMs > giveUpAtMs;
+        if (isLate && isRepeated) throw watch.gaveUp(error);
+        isRepeated = true;
         watch.throwIfOpen();
         const { message } = error as Error;
         this.logger.debug("a request is repeated", { pause_ms: pauseMs, error: message });
