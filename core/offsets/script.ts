@@ -58,15 +58,16 @@ status=0
 offsets=$(mktemp) || exit 1
 trap 'rm -f "$offsets"' EXIT
 
-# The tool ends with 0 also where it refuses: what counts is a row for each partition.
+# The tool ends with 0 also where it refuses: what counts is topic, partition and offset of each
+# partition in its output. Kafka 3.9 prints all of its rows in one line.
 reset() {
   output=$("$TOOL" --bootstrap-server "$BOOTSTRAP" \\
     \${COMMAND_CONFIG:+--command-config "$COMMAND_CONFIG"} \\
     --group="$1" --reset-offsets --from-file "$offsets" --execute 2>&1)
   printf '%s\\n' "$output"
   missing=$(printf '%s\\n' "$output" | awk '
-    FNR == NR { if (NF > 2) reset[$(NF - 2) "-" $(NF - 1)]; next }
-    !(($1 "-" $2) in reset) { print $1 "-" $2 }
+    FNR == NR { if ($1 != "Error:") for (i = 3; i <= NF; i++) reset[$(i - 2), $(i - 1), $i]; next }
+    !(($1, $2, $3) in reset) { print $1 "-" $2 }
   ' - FS=, "$offsets")
   if [ -n "$missing" ]; then
     printf 'not reset: group %s\\n%s\\n' "$1" "$missing" >&2
