@@ -1,26 +1,15 @@
 /** What has to be true between the keys of a connection. Messages never repeat a value. */
 import { type Context, refuse, refuseHalf } from "#core/config/checks.ts";
+import type { ClusterConfig } from "#core/kafka/cluster-config.ts";
 import { regionOfBrokers } from "#core/kafka/msk-region.ts";
 
-interface ConnectionKeys {
-  readonly security_protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
-  readonly bootstrap_servers: readonly string[];
-  readonly sasl_mechanism?: string | undefined;
-  readonly aws_region?: string | undefined;
-  readonly sasl_username?: string | undefined;
-  readonly sasl_password?: string | undefined;
-  readonly sasl_oauthbearer_token_endpoint_url?: string | undefined;
-  readonly sasl_oauthbearer_client_id?: string | undefined;
-  readonly sasl_oauthbearer_client_secret?: string | undefined;
-  readonly sasl_oauthbearer_scope?: string | undefined;
-  readonly sasl_oauthbearer_audience?: string | undefined;
-  readonly sasl_oauthbearer_token_file?: string | undefined;
-  readonly sasl_oauthbearer_extensions?: Readonly<Record<string, string>> | undefined;
+/** A section says where certificates and keys lie, and not what they hold. */
+interface ConnectionKeys
+  extends Omit<ClusterConfig, "client_id" | "ssl_ca" | "ssl_certificate" | "ssl_key"> {
+  readonly security_protocol: NonNullable<ClusterConfig["security_protocol"]>;
   readonly ssl_ca_location?: string | undefined;
   readonly ssl_certificate_location?: string | undefined;
   readonly ssl_key_location?: string | undefined;
-  readonly ssl_key_password?: string | undefined;
-  readonly ssl_endpoint_identification_algorithm?: "https" | "" | undefined;
 }
 
 /** Of an endpoint: what a file needs none of. */

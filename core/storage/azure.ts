@@ -33,6 +33,7 @@ import type {
 } from "#core/storage/backend.ts";
 import { checkKeyPrefix, checkRelativeKey } from "#core/storage/keys.ts";
 import type { AzureLocation } from "#core/storage/location.ts";
+import { createMarked } from "#core/storage/marked-create.ts";
 import { PartBuffers, type PartUpload, PartWriter } from "#core/storage/part-writer.ts";
 import type { Retry } from "#core/storage/retrying.ts";
 
@@ -254,19 +255,14 @@ class AzureStorage implements StorageBackend {
     };
   }
 
-  /** A create whose answer may have been lost: the blob's mark says whether it was this one (C4). */
-  async #creatingMarked(
-    key: string,
-    mark: string,
-    send: () => Promise<void>,
-  ): Promise<CreateOutcome> {
-    const outcome = await this.#retry(() => this.#creating("commit", key, send));
-    if (outcome === "created") return outcome;
-    const found = await this.#retry(() => this.#properties(key));
-    if (found !== undefined) return found.metadata?.[markName] === mark ? "created" : "exists";
-    throw new BackupError("StorageUnavailableError", `${this.url}: the blocks of ${key} are gone`, {
-      hint: "Run the command again: it continues after the last checkpoint.",
-    });
+  #creatingMarked(key: string, mark: string, send: () => Promise<void>): Promise<CreateOutcome> {
+    const find = async () => {
+      const found = await this.#properties(key);
+      return found && { mark: found.metadata?.[markName] };
+    };
+    const create = () => this.#creating("commit", key, send);
+    const gone = `${this.url}: the blocks of ${key} are gone`;
+    return createMarked({ mark, create, find, gone }, this.#retry);
   }
 
   /** InvalidBlockList: another blob was written under the key, which drops all blocks that wait. */

@@ -26,6 +26,7 @@ import { gcsRequests, type SendGcs } from "#core/storage/gcs-requests.ts";
 import { GcsUpload } from "#core/storage/gcs-upload.ts";
 import { checkKeyPrefix, checkRelativeKey } from "#core/storage/keys.ts";
 import type { GcsLocation } from "#core/storage/location.ts";
+import { createMarked } from "#core/storage/marked-create.ts";
 import { PartBuffers, type PartUpload, PartWriter } from "#core/storage/part-writer.ts";
 import type { Retry } from "#core/storage/retrying.ts";
 
@@ -232,19 +233,17 @@ class GcsStorage implements StorageBackend {
     };
   }
 
-  /** A create whose answer may have been lost: the object's mark says whether it was this one (C4). */
-  async #creatingMarked(
+  #creatingMarked(
     key: string,
     mark: string,
     create: () => Promise<CreateOutcome>,
   ): Promise<CreateOutcome> {
-    const outcome = await this.#retry(create);
-    if (outcome === "created") return outcome;
-    const found = await this.#retry(() => this.#resource(key));
-    if (found !== undefined) return found.metadata?.[markName] === mark ? "created" : "exists";
-    throw new BackupError("StorageUnavailableError", `${this.url}: the upload of ${key} is gone`, {
-      hint: "Run the command again: it continues after the last checkpoint.",
-    });
+    const find = async () => {
+      const found = await this.#resource(key);
+      return found && { mark: found.metadata?.[markName] };
+    };
+    const gone = `${this.url}: the upload of ${key} is gone`;
+    return createMarked({ mark, create, find, gone }, this.#retry);
   }
 }
 

@@ -38,6 +38,7 @@ import type {
 } from "#core/storage/backend.ts";
 import { checkKeyPrefix, checkRelativeKey } from "#core/storage/keys.ts";
 import type { S3Location } from "#core/storage/location.ts";
+import { createMarked } from "#core/storage/marked-create.ts";
 import { PartBuffers, type PartUpload, PartWriter } from "#core/storage/part-writer.ts";
 import type { Retry } from "#core/storage/retrying.ts";
 import { codeOf, statusOf, translateS3Error } from "#core/storage/s3-errors.ts";
@@ -282,23 +283,14 @@ class S3Storage implements StorageBackend {
     };
   }
 
-  /**
-   * A create whose answer may have been lost, by this process or on the way: the object's mark
-   * says whether it was this one (C4). An upload that is gone was either completed, or discarded
-   * by somebody else: then its parts cannot be had again.
-   */
-  async #creatingMarked(
-    key: string,
-    mark: string,
-    send: () => Promise<void>,
-  ): Promise<CreateOutcome> {
-    const outcome = await this.#retry(() => this.#creating("commit", key, send));
-    if (outcome === "created") return outcome;
-    const found = await this.#retry(() => this.#headObject(key));
-    if (found !== undefined) return found.Metadata?.[markName] === mark ? "created" : "exists";
-    throw new BackupError("StorageUnavailableError", `${this.url}: the upload of ${key} is gone`, {
-      hint: "Run the command again: it continues after the last checkpoint.",
-    });
+  #creatingMarked(key: string, mark: string, send: () => Promise<void>): Promise<CreateOutcome> {
+    const find = async () => {
+      const found = await this.#headObject(key);
+      return found && { mark: found.Metadata?.[markName] };
+    };
+    const create = () => this.#creating("commit", key, send);
+    const gone = `${this.url}: the upload of ${key} is gone`;
+    return createMarked({ mark, create, find, gone }, this.#retry);
   }
 
   /** 412: the key exists. NoSuchUpload: this upload ended before, as its caller finds out. */
