@@ -77,6 +77,14 @@ export async function resultOf<Result>(run: CommandRun, code = 0): Promise<Resul
   throw new Error(`kafka-backup ended with ${ended.code} instead of ${code}:\n${ended.stderr}`);
 }
 
+/** Resolves with `held`, at which the run waits; rejects where the run ends before. */
+export async function whenHeld<Held>(run: CommandRun, held: Promise<Held>): Promise<Held> {
+  const early = run.ended.then(({ code, stderr }): never => {
+    throw new Error(`it ended with ${code} before it was held:\n${stderr}`);
+  });
+  return Promise.race([held, early]);
+}
+
 /** Ends what a test that failed has left, frozen or not. */
 export function endCommands(): void {
   for (const child of running) child.kill("SIGKILL");

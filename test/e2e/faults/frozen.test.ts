@@ -19,6 +19,7 @@ import {
   endCommands,
   resultOf,
   startCommand,
+  whenHeld,
 } from "#test/support/command-runs.ts";
 import { noDeadline, testEngine } from "#test/support/engine.ts";
 import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
@@ -78,10 +79,6 @@ async function filledTopic(ageMs = 0): Promise<string> {
   return topic;
 }
 
-const early = ({ code, stderr }: CommandEnd): never => {
-  throw new Error(`it ended with ${code} before it was held:\n${stderr}`);
-};
-
 describe("a backup that is frozen", () => {
   interface Outcome {
     readonly backupId: string;
@@ -126,7 +123,7 @@ describe("a backup that is frozen", () => {
     const backupId = randomName("frozen");
     const held = gate.hold(new RegExp(`^PUT .*${backupId}.*${at.source}`));
     const run = backup(backupId, gate.endpoint);
-    await Promise.race([held.first, run.ended.then(early)]);
+    await whenHeld(run, held.first);
     run.freeze();
     const next = await resultOf<BackupResult>(backup(backupId));
     const before = await objectsOf(backupId);
@@ -189,8 +186,7 @@ describe("a restore that is frozen while it produces", () => {
     // Each restore has one connection that sends so much, and nobody else is at work.
     const holds = works.map(() => proxy.holdAfter(heldAfterBytes));
     const runs = works.map(restore);
-    const ends = runs.map((run) => run.ended.then(early));
-    await Promise.race([Promise.all(holds.map(({ held }) => held)), ...ends]);
+    await Promise.all(runs.map((run, i) => whenHeld(run, holds[i]!.held)));
     for (const run of runs) run.freeze();
     const next = await Promise.all(works.map((work) => resultOf<Result>(restore(work))));
     for (const hold of holds) hold.letGo();

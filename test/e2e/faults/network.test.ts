@@ -17,6 +17,7 @@ import {
   endCommands,
   resultOf,
   startCommand,
+  whenHeld,
 } from "#test/support/command-runs.ts";
 import { noDeadline, testEngine } from "#test/support/engine.ts";
 import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
@@ -177,10 +178,7 @@ test.each(faults)(
     await backUpAndRestore(gate.endpoint, async (segments, start) => {
       const held = gate.hold(segments);
       const run = start();
-      const early = run.ended.then(({ code, stderr }) => {
-        throw new Error(`it ended with ${code} before it was held:\n${stderr}`);
-      });
-      await Promise.race([held.first, early]);
+      await whenHeld(run, held.first);
       const after = disturb(toKafka);
       void held.open();
       return { run, after };

@@ -16,6 +16,7 @@ import {
   endCommands,
   resultOf,
   startCommand,
+  whenHeld,
 } from "#test/support/command-runs.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { contentsOf } from "#test/support/oracle.ts";
@@ -92,18 +93,14 @@ async function heldAtEach(
 ): Promise<CommandRun> {
   let held = gate.hold(requests);
   const run = start();
-  const failed = run.ended.then(({ code, stderr }) => {
-    throw new Error(`it ended with ${code} before it was held:\n${stderr}`);
-  });
-  failed.catch(() => {});
   for (const step of steps) {
-    await Promise.race([held.first, failed]);
+    await whenHeld(run, held.first);
     await step();
     const next = gate.hold(requests);
     void held.open();
     held = next;
   }
-  await Promise.race([held.first, failed]);
+  await whenHeld(run, held.first);
   void held.open();
   return run;
 }

@@ -14,6 +14,7 @@ import {
   endCommands,
   resultOf,
   startCommand,
+  whenHeld,
 } from "#test/support/command-runs.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { KafkaAdmin } from "#test/support/kafka-admin.ts";
@@ -74,11 +75,7 @@ interface HeldRun {
 async function held(start: () => CommandRun, topics: readonly string[]): Promise<HeldRun> {
   const holds = topics.map((topic) => gate.hold(new RegExp(`^PUT .*/topics/${topic}/.*\\.zst$`)));
   const run = start();
-  const early = run.ended.then(({ code, stderr }) => {
-    throw new Error(`it ended with ${code} before it was held:\n${stderr}`);
-  });
-  early.catch(() => {});
-  await Promise.race([Promise.all(holds.map(({ first }) => first)), early]);
+  await whenHeld(run, Promise.all(holds.map(({ first }) => first)));
   return {
     run,
     letGo() {

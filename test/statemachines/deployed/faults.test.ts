@@ -3,18 +3,11 @@
  * the AWS emulator behind another. Whatever happens, a run that ends holds the same bytes as one of
  * the command line.
  */
-import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { openCatalog } from "#core/catalog/open.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
-import { connectCluster } from "#core/kafka/connect.ts";
-import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup } from "#core/storage/keys.ts";
 import { randomId, systemClock } from "#core/system.ts";
@@ -23,9 +16,10 @@ import { appendNumbered } from "#test/support/append.ts";
 import { type ArchivedPartition, archivedPartitions } from "#test/support/archived-batches.ts";
 import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
+import { endCommands, resultOf, startCommand } from "#test/support/command-runs.ts";
 import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
 import { killFunction, restartFunction } from "#test/support/function-faults.ts";
-import { createTopic, randomName } from "#test/support/kafka.ts";
+import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { type KafkaBehindProxy, startKafkaBehindProxy } from "#test/support/kafka-behind-proxy.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
 import { s3ForTests } from "#test/support/s3.ts";
@@ -44,23 +38,18 @@ let machine: TestStateMachine;
 let cluster: Cluster;
 let storage: StorageBackend;
 let catalog: Catalog;
-let folder: string;
 let topic: string;
 /** What the command line's run holds. */
 let expected: Record<string, ArchivedPartition>;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "kafka-backup-faults-"));
   proxy = await startFaultProxy(Number(new URL(aws.endpoint).port));
   broker = await startKafkaBehindProxy();
   const behindProxy = { ...aws, endpoint: `http://${proxy.address}` };
   const topics = ["no-such-topic"];
   const bootstrapServers = broker.proxy.address;
   const deploying = deployAwsStage(behindProxy, { bootstrapServers, bucket, stackName, topics });
-  cluster = await connectCluster(
-    { bootstrap_servers: [broker.kafka.bootstrapServers], security_protocol: "PLAINTEXT" },
-    { clock: systemClock, logger: silentLogger },
-  );
+  cluster = await connectForTests({ bootstrap_servers: [broker.kafka.bootstrapServers] });
   topic = await createTopic(cluster, { partitionCount });
   for (let partition = 0; partition < partitionCount; partition++) {
     await appendNumbered(cluster, { topic, partition, ...records });
@@ -78,34 +67,23 @@ afterEach(() => {
 });
 
 afterAll(async () => {
+  endCommands();
   machine?.close();
   await storage?.close();
   await cluster?.disconnect();
   await broker?.stop();
   await proxy?.stop();
-  await rm(folder, { recursive: true, force: true });
 });
 
 async function byCommandLine(): Promise<Record<string, ArchivedPartition>> {
   const backupId = randomName("command");
-  const config = join(folder, "backup.json");
-  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
-  await writeFile(
-    config,
-    JSON.stringify({
-      mode: "backup",
-      backup_id: backupId,
-      source: { bootstrap_servers: broker.kafka.bootstrapServers, topics: { include: [topic] } },
-      storage: { backend: "s3", bucket, endpoint, region },
-    }),
-  );
-  const env = {
-    ...process.env,
-    AWS_ACCESS_KEY_ID: accessKeyId,
-    AWS_SECRET_ACCESS_KEY: secretAccessKey,
-  };
-  const args = ["bin/kafka-backup", "backup", "--config", config];
-  await promisify(execFile)(process.execPath, args, { env });
+  const { endpoint, region } = aws;
+  const run = startCommand("backup", {
+    ...{ mode: "backup", backup_id: backupId },
+    source: { bootstrap_servers: broker.kafka.bootstrapServers, topics: { include: [topic] } },
+    storage: { backend: "s3", bucket, endpoint, region },
+  });
+  await resultOf(run);
   return archivedPartitions({ storage, catalog }, backupId);
 }
 

@@ -3,27 +3,20 @@
  * held in the middle of a partition, and the AWS emulator behind another. Whatever happens there,
  * a restore that ends holds each record once, in the same batches as one of the command line.
  */
-import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
-import { connectCluster } from "#core/kafka/connect.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
-import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { systemClock } from "#core/system.ts";
 import { deployAwsStage } from "#local/aws-stage.ts";
 import { offsetMapOf } from "#test/e2e/kill/restored-partitions.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { storageIn } from "#test/support/bucket.ts";
+import { endCommands, resultOf, startCommand } from "#test/support/command-runs.ts";
 import { type TestEngine, testEngine } from "#test/support/engine.ts";
 import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
 import { killFunction } from "#test/support/function-faults.ts";
-import { createTopic, randomName } from "#test/support/kafka.ts";
+import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { type KafkaBehindProxy, startKafkaBehindProxy } from "#test/support/kafka-behind-proxy.ts";
 import { contentsOf } from "#test/support/oracle.ts";
 import { ownSettings } from "#test/support/restore-on-kafka.ts";
@@ -46,13 +39,11 @@ let machine: TestStateMachine;
 let cluster: Cluster;
 let storage: StorageBackend;
 let engine: TestEngine;
-let folder: string;
 let topic: string;
 /** What the command line's restore has sent, by partition. */
 let expected: SentBatch[][];
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "kafka-backup-restore-faults-"));
   proxy = await startFaultProxy(Number(new URL(aws.endpoint).port));
   broker = await startKafkaBehindProxy();
   const behindProxy = { ...aws, endpoint: `http://${proxy.address}` };
@@ -60,10 +51,7 @@ beforeAll(async () => {
     ...{ bootstrapServers: broker.proxy.address, bucket, stackName },
     topics: ["no-such-topic"],
   });
-  cluster = await connectCluster(
-    { bootstrap_servers: [broker.kafka.bootstrapServers], security_protocol: "PLAINTEXT" },
-    { clock: systemClock, logger: silentLogger },
-  );
+  cluster = await connectForTests({ bootstrap_servers: [broker.kafka.bootstrapServers] });
   topic = await createTopic(cluster, { partitionCount });
   for (let partition = 0; partition < partitionCount; partition++) {
     await appendNumbered(cluster, { topic, partition, ...records });
@@ -82,35 +70,25 @@ afterEach(() => {
 });
 
 afterAll(async () => {
+  endCommands();
   machine?.close();
   await storage?.close();
   await cluster?.disconnect();
   await broker?.stop();
   await proxy?.stop();
-  await rm(folder, { recursive: true, force: true });
 });
 
 /** Restores by a process of the command line, and returns the name of the target topic. */
 async function byCommandLine(): Promise<string> {
   const target = randomName("by-command");
-  const config = join(folder, "restore.json");
-  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
-  await writeFile(
-    config,
-    JSON.stringify({
-      ...{ mode: "restore", backup_id: engine.backupId },
-      target: { bootstrap_servers: broker.kafka.bootstrapServers, topics: { include: [topic] } },
-      storage: { backend: "s3", bucket, endpoint, region },
-      restore: { topic_mapping: { [topic]: target } },
-    }),
-  );
-  const env = {
-    ...process.env,
-    AWS_ACCESS_KEY_ID: accessKeyId,
-    AWS_SECRET_ACCESS_KEY: secretAccessKey,
-  };
-  const args = ["bin/kafka-backup", "restore", "--config", config];
-  await promisify(execFile)(process.execPath, args, { env });
+  const { endpoint, region } = aws;
+  const run = startCommand("restore", {
+    ...{ mode: "restore", backup_id: engine.backupId },
+    target: { bootstrap_servers: broker.kafka.bootstrapServers, topics: { include: [topic] } },
+    storage: { backend: "s3", bucket, endpoint, region },
+    restore: { topic_mapping: { [topic]: target } },
+  });
+  await resultOf(run);
   return target;
 }
 

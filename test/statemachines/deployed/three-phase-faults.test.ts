@@ -4,16 +4,13 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
-import { connectCluster } from "#core/kafka/connect.ts";
-import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { systemClock } from "#core/system.ts";
 import { deployAwsStage } from "#local/aws-stage.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { storageIn } from "#test/support/bucket.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { killFunction, whileBroken } from "#test/support/function-faults.ts";
-import { createTopic, randomName } from "#test/support/kafka.ts";
+import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { type KafkaBehindProxy, startKafkaBehindProxy } from "#test/support/kafka-behind-proxy.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 import { TestStateMachine } from "#test/support/state-machine.ts";
@@ -37,10 +34,7 @@ beforeAll(async () => {
   const bootstrapServers = broker.proxy.address;
   const topics = ["no-such-topic"];
   const deploying = deployAwsStage(aws, { bootstrapServers, bucket, stackName, topics });
-  cluster = await connectCluster(
-    { bootstrap_servers: [broker.kafka.bootstrapServers], security_protocol: "PLAINTEXT" },
-    { clock: systemClock, logger: silentLogger },
-  );
+  cluster = await connectForTests({ bootstrap_servers: [broker.kafka.bootstrapServers] });
   source = await createTopic(cluster);
   await appendNumbered(cluster, { topic: source, from: 0, count: 100 });
   for (const group of groups) await commit(group, source, 20n);
