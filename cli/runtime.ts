@@ -98,11 +98,13 @@ export async function openCatalogOn(
   table?: TableLocation,
 ): Promise<Catalog> {
   const { openCatalog, openTable } = await import("#core/catalog/open.ts");
-  const { clock, newId, logger } = session;
+  const { clock, newId, logger, deadline } = session;
   const deps = { storage, clock, newId, logger };
   if (table === undefined) return openCatalog(deps);
   const { tableWithAwsEnvironment } = await import("#core/config/storage-environment.ts");
-  const opened = await openTable(tableWithAwsEnvironment(table, session.io.env));
+  const located = tableWithAwsEnvironment(table, session.io.env);
+  const watch = session.watch("catalogue's table");
+  const opened = await openTable(located, { clock, logger, signal: deadline.signal, watch });
   session.closeLater(() => opened.close());
   return openCatalog(deps, opened);
 }

@@ -231,7 +231,7 @@ export const errorTable = {
     status: 503,
     exitCode: exitCodes.failed,
     summary:
-      "The brokers or the object store answered nothing any more: the run was stopped, and what is durable stays.",
+      "The brokers, the object store or the catalogue's table answered nothing any more: the run was stopped, and what is durable stays.",
     hint: "When they answer again, run the same command: a backup goes on from its checkpoints, a restore from what was acknowledged.",
   },
   CancelledError: {

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { openCatalog, openTable } from "#core/catalog/open.ts";
+import type { CatalogTable } from "#core/catalog/table.ts";
 import type { CircuitBreaker } from "#core/circuit-breaker.ts";
 import {
   type DeployedConfig,
@@ -51,7 +52,7 @@ export class Clients {
   readonly #storage = new Kept(() => this.#openStorage());
   readonly #source = new Kept(() => this.#connectSource());
   readonly #target = new Kept(() => this.#connectTarget());
-  readonly #table = new Kept((table: string) => openTable({ table }));
+  readonly #table = new Kept((table: string) => this.#openTable(table));
 
   constructor(settings: Settings, logger: Logger, breaker: CircuitBreaker) {
     this.#settings = settings;
@@ -125,6 +126,11 @@ export class Clients {
     const { storage } = await this.config();
     const watch = this.#breaker.watch("storage");
     return openStorage(storage, { clock: systemClock, logger: this.#logger, watch });
+  }
+
+  #openTable(table: string): Promise<CatalogTable> {
+    const watch = this.#breaker.watch("catalogue's table");
+    return openTable({ table }, { clock: systemClock, logger: this.#logger, watch });
   }
 
   async #connectSource(): Promise<Cluster> {

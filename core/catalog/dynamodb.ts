@@ -1,6 +1,10 @@
 /**
  * A table in DynamoDB. Needs dynamodb:PutItem, Query and BatchWriteItem on it. This is the one
  * file that imports the SDK, and it is imported only when needed.
+ *
+ * The SDK's own retries are off, as those of the bucket are: all calls of a client share a quota of
+ * them, which an outage of seconds uses up where several partitions are at work. Each request here
+ * may simply be sent again.
  */
 import {
   type AttributeValue,
@@ -14,20 +18,24 @@ import {
 } from "@aws-sdk/client-dynamodb";
 import type { CatalogTable, TableItem, TableKey, TableLocation } from "#core/catalog/table.ts";
 import { BackupError, type ErrorName } from "#core/errors.ts";
-import { awsClientConfig } from "#core/storage/aws-connection.ts";
+import { awsClientConfig, isOfNetwork } from "#core/storage/aws-connection.ts";
+import type { Retry } from "#core/storage/retrying.ts";
 
-/** With the SDK's growing pauses, some 25 s of throttling. */
-const attemptsMax = 10;
+const connectionTimeoutMs = 5_000;
+/** Nothing sent or received for so long; a request moves 16 MB at most. */
+const idleTimeoutMs = 10_000;
 /** DynamoDB's limit on BatchWriteItem. */
 const writesPerBatch = 25;
 
 type StoredItem = Record<string, AttributeValue>;
 
-export function openDynamoTable(location: TableLocation): CatalogTable {
-  return new DynamoTable(
-    new DynamoDBClient({ ...awsClientConfig(location), maxAttempts: attemptsMax }),
-    location.table,
-  );
+export function openDynamoTable(location: TableLocation, retry: Retry): CatalogTable {
+  const client = new DynamoDBClient({
+    ...awsClientConfig(location),
+    maxAttempts: 1,
+    requestHandler: { connectionTimeout: connectionTimeoutMs, socketTimeout: idleTimeoutMs },
+  });
+  return new DynamoTable(client, location.table, retry);
 }
 
 /** What the SDK throws, with DynamoDB's code as its name, or the network's as `code`. */
@@ -50,10 +58,12 @@ function keyCondition(pk: string, prefix: string) {
 class DynamoTable implements CatalogTable {
   readonly #client: DynamoDBClient;
   readonly #table: string;
+  readonly #retry: Retry;
 
-  constructor(client: DynamoDBClient, table: string) {
+  constructor(client: DynamoDBClient, table: string, retry: Retry) {
     this.#client = client;
     this.#table = table;
+    this.#retry = retry;
   }
 
   async put(item: TableItem, order: number): Promise<boolean> {
@@ -64,13 +74,15 @@ class DynamoTable implements CatalogTable {
       ExpressionAttributeNames: { "#order": "order" },
       ExpressionAttributeValues: { ":order": { N: String(order) } },
     });
-    try {
-      await this.#client.send(command);
-      return true;
-    } catch (error) {
-      if (error instanceof ConditionalCheckFailedException) return false;
-      throw this.#translated(error, "put an item");
-    }
+    return this.#done("put an item", async () => {
+      try {
+        await this.#client.send(command);
+        return true;
+      } catch (error) {
+        if (error instanceof ConditionalCheckFailedException) return false;
+        throw error;
+      }
+    });
   }
 
   query(pk: string, prefix: string): AsyncGenerator<TableItem> {
@@ -97,9 +109,7 @@ class DynamoTable implements CatalogTable {
         ...condition,
         ...(from !== undefined && { ExclusiveStartKey: from }),
       });
-      const answer = await this.#client.send(command).catch((error: unknown) => {
-        throw this.#translated(error, "query");
-      });
+      const answer = await this.#done("query", () => this.#client.send(command));
       for (const item of answer.Items ?? []) yield itemOf(item);
       from = answer.LastEvaluatedKey;
     } while (from !== undefined);
@@ -111,10 +121,12 @@ class DynamoTable implements CatalogTable {
       let left: WriteRequest[] = batch.map(({ pk, sk }) => ({
         DeleteRequest: { Key: { pk: { S: pk }, sk: { S: sk } } },
       }));
-      for (let attempt = 1; left.length > 0; attempt++) {
-        if (attempt > attemptsMax) throw this.#throttled();
-        left = await this.#write(left);
-      }
+      await this.#done("delete items", async () => {
+        const command = new BatchWriteItemCommand({ RequestItems: { [this.#table]: left } });
+        const { UnprocessedItems } = await this.#client.send(command);
+        left = UnprocessedItems?.[this.#table] ?? [];
+        if (left.length > 0) throw this.#throttled();
+      });
     }
   }
 
@@ -122,25 +134,24 @@ class DynamoTable implements CatalogTable {
     this.#client.destroy();
   }
 
-  /** What DynamoDB had no room for comes back. */
-  async #write(requests: WriteRequest[]): Promise<WriteRequest[]> {
-    const command = new BatchWriteItemCommand({ RequestItems: { [this.#table]: requests } });
-    try {
-      const { UnprocessedItems } = await this.#client.send(command);
-      return UnprocessedItems?.[this.#table] ?? [];
-    } catch (error) {
-      throw this.#translated(error, "delete items");
-    }
+  /** Repeated while that may help; what DynamoDB refuses comes in our words. */
+  #done<T>(verb: string, send: () => Promise<T>): Promise<T> {
+    return this.#retry(() =>
+      send().catch((error: unknown) => {
+        throw this.#translated(error, verb);
+      }),
+    );
   }
 
+  /** What DynamoDB had no room for comes back. */
   #throttled(): BackupError {
     return new BackupError("ThrottledError", `table ${this.#table}: items stay unprocessed`);
   }
 
   #translated(error: unknown, verb: string): unknown {
-    if (!(error instanceof Error)) return error;
+    if (error instanceof BackupError || !(error instanceof Error)) return error;
     const { code = error.name, message, $metadata } = error as ForeignError;
-    const name = namesByCode[code] ?? nameOfStatus($metadata?.httpStatusCode);
+    const name = namesByCode[code] ?? nameOf(error, $metadata?.httpStatusCode);
     if (name === undefined) return error;
     const hint = hintsByCode[code];
     return new BackupError(name, `table ${this.#table}: cannot ${verb}: ${code}: ${message}`, {
@@ -150,7 +161,7 @@ class DynamoTable implements CatalogTable {
   }
 }
 
-/** DynamoDB's codes whose HTTP status says too little, and those of the SDK and the network. */
+/** DynamoDB's codes whose HTTP status says too little, and those of the SDK. */
 const namesByCode: Readonly<Record<string, ErrorName>> = {
   ResourceNotFoundException: "InvalidRequestError",
   ProvisionedThroughputExceededException: "ThrottledError",
@@ -162,11 +173,6 @@ const namesByCode: Readonly<Record<string, ErrorName>> = {
   ExpiredTokenException: "AccessDeniedError",
   CredentialsProviderError: "AccessDeniedError",
   TimeoutError: "StorageUnavailableError",
-  ECONNREFUSED: "StorageUnavailableError",
-  ECONNRESET: "StorageUnavailableError",
-  EAI_AGAIN: "StorageUnavailableError",
-  ENOTFOUND: "StorageUnavailableError",
-  ETIMEDOUT: "StorageUnavailableError",
 };
 
 const hintsByCode: Readonly<Record<string, string>> = {
@@ -177,10 +183,10 @@ const hintsByCode: Readonly<Record<string, string>> = {
     "Set access_key_id and secret_access_key, AWS_* variables, a profile, or an instance role.",
 };
 
-function nameOfStatus(status: number | undefined): ErrorName | undefined {
-  if (status === undefined) return undefined;
-  if (status >= 500) return "StorageUnavailableError";
-  return status >= 400 ? "InvalidRequestError" : undefined;
+function nameOf(error: Error, status: number | undefined): ErrorName | undefined {
+  if (status === undefined) return isOfNetwork(error) ? "StorageUnavailableError" : undefined;
+  // An answer that is not DynamoDB's at all (a proxy's page) comes with status 200.
+  return status >= 500 || status < 300 ? "StorageUnavailableError" : "InvalidRequestError";
 }
 
 function storedOf(item: TableItem): StoredItem {

@@ -3,6 +3,7 @@ import type { Catalog } from "#core/catalog/catalog.ts";
 import { type ObjectCatalogDeps, openObjectCatalog } from "#core/catalog/objects.ts";
 import type { CatalogTable, TableLocation } from "#core/catalog/table.ts";
 import { withTable } from "#core/catalog/with-table.ts";
+import { type RetryDeps, retryWith } from "#core/storage/retrying.ts";
 
 export type CatalogDeps = ObjectCatalogDeps;
 
@@ -15,9 +16,12 @@ export function openCatalog(deps: CatalogDeps, table?: CatalogTable): Catalog {
   return table === undefined ? objects : withTable({ ...deps, objects, table });
 }
 
-/** A table in DynamoDB; close it when all is done. */
-export async function openTable(location: TableLocation): Promise<CatalogTable> {
+/**
+ * A table in DynamoDB, whose calls repeat what could not be done at once; close it when all is
+ * done.
+ */
+export async function openTable(location: TableLocation, deps: RetryDeps): Promise<CatalogTable> {
   // Loading the SDK takes 0.2 s, which who has no table need not wait for.
   const { openDynamoTable } = await import("#core/catalog/dynamodb.ts");
-  return openDynamoTable(location);
+  return openDynamoTable(location, retryWith(deps));
 }

@@ -27,3 +27,13 @@ export function awsClientConfig(connection: AwsConnection) {
       }),
   };
 }
+
+/**
+ * Whether what the AWS SDK threw comes of the way to the service: it bears Node's code then. Node's
+ * own argument errors have codes too (ERR_...); they are mistakes of this program.
+ */
+export function isOfNetwork(error: Error): boolean {
+  const { code } = error as { readonly code?: unknown };
+  if (typeof code !== "string") return false;
+  return !(code.startsWith("ERR_") && error instanceof TypeError);
+}

@@ -1,4 +1,5 @@
 import { BackupError, type ErrorName } from "#core/errors.ts";
+import { isOfNetwork } from "#core/storage/aws-connection.ts";
 
 /**
  * What S3 or the way to it threw, as far as it matters here: the SDK's exceptions bear `$metadata`
@@ -84,23 +85,17 @@ export function codeOf(error: unknown): string | undefined {
   return message.startsWith("Checksum mismatch") ? "ChecksumMismatch" : undefined;
 }
 
-function nameOf(error: unknown, code: string): ErrorName | undefined {
+function nameOf(error: Error, code: string): ErrorName | undefined {
   const known = namesByCode[code];
   if (known !== undefined) return known;
   const status = statusOf(error);
-  if (status === undefined) return isOfNetwork(error, code) ? "StorageUnavailableError" : undefined;
+  if (status === undefined) return isOfNetwork(error) ? "StorageUnavailableError" : undefined;
   if (status === 401 || status === 403) return "AccessDeniedError";
   if (status === 404) return "ObjectNotFoundError";
   if (status === 429) return "ThrottledError";
   if (status >= 500) return "StorageUnavailableError";
   // An answer that is not S3's at all (a proxy's page) comes with status 200.
   return status < 300 ? "StorageUnavailableError" : "InvalidRequestError";
-}
-
-/** Node's own argument errors have codes too (ERR_...); they are mistakes of this program. */
-function isOfNetwork(error: unknown, code: string): boolean {
-  const isNodeMistake = code.startsWith("ERR_") && error instanceof TypeError;
-  return !isNodeMistake;
 }
 
 const reasonLengthMax = 200;

@@ -45,7 +45,7 @@ let alone: Catalog;
 
 beforeEach(async () => {
   created = await createTable(ministack);
-  const table = await openTable(created.location);
+  const table = await openTable(created.location, { clock: systemClock });
   tables.push(table);
   const bucket = openMemory(randomUUID());
   storage = withMethods(bucket, {

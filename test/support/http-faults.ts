@@ -3,8 +3,14 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** `lost`: done, then the connection breaks. A number: not done, answered with that status. */
-export type Fate = "lost" | 503;
+/** `lost`: done, then the connection breaks. Else: not done, answered with that status, or that. */
+export type Fate = "lost" | number | Answer;
+
+export interface Answer {
+  readonly status: number;
+  readonly contentType?: string;
+  readonly body?: string;
+}
 
 export interface Struck {
   readonly method: string;
@@ -26,8 +32,12 @@ export async function startHttpFaults(target: string): Promise<HttpFaults> {
   const server = createServer((incoming, answer) => {
     const { method = "", url = "", headers } = incoming;
     const fate = fateOf({ method, url, headers });
-    if (fate === 503) {
-      incoming.resume().once("end", () => answer.writeHead(503).end());
+    if (typeof fate !== "string") {
+      const told: Answer = typeof fate === "number" ? { status: fate } : fate;
+      const { status, contentType = "text/plain", body = "" } = told;
+      incoming.resume().once("end", () => {
+        answer.writeHead(status, { "content-type": contentType }).end(body);
+      });
       return;
     }
     const outgoing = request(`${target}${url}`, { method, headers }, (reply) => {

@@ -127,7 +127,7 @@ describe("F2 sixty partitions of very different sizes", () => {
     expect(Object.keys(ours)).toHaveLength(60);
     expect(ours).toEqual(await archivedPartitions({ storage, catalog }, byCommand));
 
-    const table = await openTable({ table: stage.table, ...location });
+    const table = await openTable({ table: stage.table, ...location }, { clock: systemClock });
     const items = await collect(table.query(`backup#${backupId}`, ""));
     table.close();
     expect(items.map(({ sk, status }) => [sk.replace(/#\d{8}T.*/, "#…"), status])).toEqual([

@@ -114,7 +114,7 @@ async function endedAfterOutage(execution: string, backupId: string): Promise<En
   return machine.run(inputFor(backupId));
 }
 
-test("C5 workers that are killed in mid-partition are repeated, and nothing is lost or twice", async () => {
+test("C3 workers that are killed in mid-partition are repeated, and nothing is lost or twice", async () => {
   const backupId = randomName("killed");
   const execution = await machine.start(inputFor(backupId));
   const exits = async () => {
@@ -132,7 +132,7 @@ test("C5 workers that are killed in mid-partition are repeated, and nothing is l
   expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
 }, 300_000);
 
-test("C5 every event delivered twice, both at once, leaves what one delivery leaves", async () => {
+test("C4 every event delivered twice, both at once, leaves what one delivery leaves", async () => {
   const backupId = randomName("twice");
   const invoke = (name: string, event: unknown) => invokeFunction(aws, stackName, name, event);
   const both = (name: string, event: unknown) =>
@@ -262,7 +262,7 @@ test.each([
   ["slow answers", { kind: "slow", bytesPerSecond: 20_000 }],
   ["half-open connections", { kind: "silent" }],
 ] as const)(
-  "C5 storage and table behind %s for a while cost repetitions and no record",
+  "C3 C4 storage and table behind %s for a while cost repetitions and no record",
   async (_, fault) => {
     const backupId = randomName("storage");
     const execution = await machine.start(inputFor(backupId));
