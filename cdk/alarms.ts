@@ -48,8 +48,9 @@ interface AlarmRule {
 const soon = Duration.minutes(5);
 const anHour = Duration.hours(1);
 /**
- * 3 TB of one partition at 75 MB/s take so long. No other run does, and one that does not move is
- * taken over after half a minute: a run that goes on for longer hangs and yet renews its lease.
+ * 3 TB of one partition at 75 MB/s take so long, and a restore, which reads it back, of 1.5 TB. No
+ * other run does, and one that does not move is taken over after half a minute: a run that goes on
+ * for longer hangs and yet renews its lease.
  */
 const leaseHeldSecondsMax = 12 * 60 * 60;
 
@@ -148,10 +149,16 @@ function ofBackups(deployment: string): AlarmRule[] {
       heading: "a-partition-failed",
     },
     {
+      name: "restored-partition-failed",
+      metric: sum("FailedRestoredPartitions"),
+      what: "A restore could not restore a partition; the others are restored.",
+      heading: "a-partition-could-not-be-restored",
+    },
+    {
       name: "lease-stuck",
       metric: measured("LeaseHeldFor", { deployment }, "Maximum", soon),
       from: leaseHeldSecondsMax,
-      what: `A run was refused because another has held the backup's lease for ${leaseHeldSecondsMax / 3600} hours.`,
+      what: `A run was refused because another has held the lease for ${leaseHeldSecondsMax / 3600} hours.`,
       heading: "a-lease-is-stuck",
     },
     {

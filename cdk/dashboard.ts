@@ -34,6 +34,8 @@ const byBackup = [
   ["RunDuration", "Duration of a run, ms", "Maximum"],
   ["Gaps", "Gaps", "Sum"],
   ["FailedPartitions", "Failed partitions", "Sum"],
+  ["RecordsRestored", "Records restored", "Sum"],
+  ["FailedRestoredPartitions", "Partitions that could not be restored", "Sum"],
   ["LeaseConflicts", "Runs refused, as another was under way", "Sum"],
   ["ValidationFindings", "Findings of validations", "Sum"],
 ] as const;

@@ -13,7 +13,7 @@ export const handler = step(input, async (step, toFinish) => {
   step.measure(result.backup_id, {
     RestoresFinished: [result.status === "done" ? 1 : 0, "Count"],
     RecordsInTarget: [Number(result.record_count), "Count"],
-    FailedPartitions: [result.failed.count, "Count"],
+    FailedRestoredPartitions: [result.failed.count, "Count"],
     RestoreDuration: [Math.max(0, durationMs), "Milliseconds"],
   });
   return result;

@@ -1,12 +1,10 @@
 /** First step of the backup machine: checks its input, takes the lease, plans, packs work items. */
 import { z } from "zod";
-import type { BackupRequest } from "#core/backup/contract.ts";
 import { backupRequestOf } from "#core/backup/request.ts";
 import { beginBackup } from "#core/backup/steps/begin.ts";
 import { backupIdRule, topicPattern } from "#core/config/values.ts";
-import { type BackupError, isBackupError } from "#core/errors.ts";
 import { itemListIn } from "#functions/item-list.ts";
-import { type Step, step } from "#functions/runtime.ts";
+import { step } from "#functions/runtime.ts";
 
 /** What a person or a schedule starts the machine with: where it differs from the deployment. */
 export const backupInput = z.strictObject({
@@ -31,19 +29,7 @@ export const handler = step(backupInput, async (step, input) => {
   const request = { ...backupRequestOf(config), ...wanted };
   const deps = await step.backupDeps();
   const { workers, deadline } = step;
-  const beginning = beginBackup(deps, request, workers, deadline, range_min_offsets);
-  const { items, ...run } = await beginning.catch((error: unknown) => {
-    if (isBackupError(error, "BackupConflictError")) measureConflict(step, request, error);
-    throw error;
-  });
+  const begun = await beginBackup(deps, request, workers, deadline, range_min_offsets);
+  const { items, ...run } = begun;
   return { ...run, turn_ms, items: itemListIn(config.storage, items) };
 });
-
-/** Runs that are refused now and then are no harm; that one run holds the lease for long may be. */
-function measureConflict(step: Step, { backup_id }: BackupRequest, { details }: BackupError): void {
-  const heldForMs = Date.now() - Number(details.acquired_at);
-  step.measure(backup_id, {
-    LeaseConflicts: [1, "Count"],
-    ...(heldForMs >= 0 && { LeaseHeldFor: [heldForMs / 1_000, "Seconds"] }),
-  });
-}

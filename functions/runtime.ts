@@ -24,6 +24,7 @@ import { type Deadline, deadlineAt, type Logger } from "#core/runtime.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import type { ThreePhaseDeps, ThreePhaseRequest } from "#core/three-phase/contract.ts";
 import { unlessCircuitOpen } from "#core/work-items/circuit.ts";
+import { measuringConflicts } from "#functions/lease-conflicts.ts";
 import { Clients } from "#functions/settings.ts";
 
 const lambdaLogger = new LambdaLogger();
@@ -136,6 +137,10 @@ function writeMetrics(
   metrics.publishStoredMetrics();
 }
 
+function measure(backupId: string, measured: Readonly<Record<string, Measured>>): void {
+  writeMetrics({ backup_id: backupId }, measured);
+}
+
 function tellError(error: unknown): void {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   writeMetrics({ error: name }, { Errors: [1, "Count"] });
@@ -147,7 +152,7 @@ function stepWithin(context: Context): Step {
   const endsAtMs = systemClock.monotonicMs() + context.getRemainingTimeInMillis() - marginMs;
   const catalogDeps = async () => ({
     storage: await clients.storage(),
-    catalog: await clients.catalog(),
+    catalog: measuringConflicts(await clients.catalog(), measure, systemClock),
     clock: systemClock,
     logger,
   });
@@ -182,9 +187,7 @@ function stepWithin(context: Context): Step {
       cluster: await clients.withId(clusterId),
       newId: randomId,
     }),
-    measure(backupId, measured) {
-      writeMetrics({ backup_id: backupId }, measured);
-    },
+    measure,
   };
 }
 

@@ -59,7 +59,8 @@ describe("alarms", () => {
     expect(names.toSorted()).toEqual(
       [
         ...ofMachines,
-        ...["gap", "partition-failed", "lease-stuck", "validation-failed"],
+        ...["gap", "partition-failed", "restored-partition-failed"],
+        ...["lease-stuck", "validation-failed"],
         ...["schedule-hourly-overdue", "schedule-deep-overdue", "schedule-not-started"],
       ].sort(),
     );
@@ -92,6 +93,7 @@ describe("alarms", () => {
   test.each([
     ["gap", "Gaps", "Sum", 1],
     ["partition-failed", "FailedPartitions", "Sum", 1],
+    ["restored-partition-failed", "FailedRestoredPartitions", "Sum", 1],
     ["validation-failed", "ValidationFindings", "Sum", 1],
     ["lease-stuck", "LeaseHeldFor", "Maximum", 12 * 3_600],
   ])("%s looks at all backups of the deployment together", (name, metric, statistic, threshold) => {
