@@ -294,13 +294,15 @@ async function openTransactions(
   ends: readonly PartitionEnd[],
 ): Promise<OpenTransactions> {
   const highWatermarks = await cluster.listOffsets(ends, "highWatermark");
-  const behind = ends.filter((end, i) => {
-    const answer = highWatermarks[i]!;
-    return !("error" in answer) && answer.offset > end.lastStableOffset;
-  });
-  const limit = pLimit(concurrentRequests);
   const hanging: HangingTransaction[] = [];
   const unread: PartitionFailure[] = [];
+  const behind = ends.filter((end, i) => {
+    const answer = highWatermarks[i]!;
+    if (!("error" in answer)) return answer.offset > end.lastStableOffset;
+    unread.push({ topic: end.topic, partition: end.partition, cause: answer.error });
+    return false;
+  });
+  const limit = pLimit(concurrentRequests);
   const ask = async ({ topic, partition }: PartitionEnd) => {
     try {
       for (const open of await cluster.openTransactions({ topic, partition })) {

@@ -167,9 +167,9 @@ export class KafkajsConnection {
     socket?.once("error", (error) => {
       failure = error;
     });
-    socket?.once("close", () => {
-      this.destroy(failure ?? new Error("the other side closed the connection"));
-    });
+    const lost = () => this.destroy(failure ?? new Error("the other side closed the connection"));
+    // Not at "close" alone: by then kafkajs has told a login that was cut off as a refused one.
+    socket?.once("end", lost).once("close", lost);
     await Promise.race([connecting, this.#closed]);
   }
 

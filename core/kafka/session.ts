@@ -67,15 +67,21 @@ export class Session {
     return nodes.map(({ nodeId }) => nodeId).sort((one, other) => one - other);
   }
 
-  /** Sends to any broker that takes it: what is repeated on the next one is never half done. */
+  /**
+   * Sends to any broker that takes it: what is repeated on the next one is never half done. An
+   * answer for which `check` throws BrokerUnavailableError counts as none.
+   */
   async anyBroker<Request, Response extends { readonly throttleTimeMs: number }>(
     api: Api<Request, Response>,
     request: Request,
+    check?: (response: Response, address: BrokerAddress) => void,
   ): Promise<Response> {
     const failures: unknown[] = [];
     for (const address of this.#candidates()) {
       try {
-        return await this.connections.call(address, "admin", api, request);
+        const response = await this.connections.call(address, "admin", api, request);
+        check?.(response, address);
+        return response;
       } catch (error) {
         if (!isBackupError(error, "BrokerUnavailableError")) throw error;
         this.connections.signal.throwIfAborted();
@@ -100,9 +106,9 @@ export class Session {
     topics: readonly string[] | null,
     options: Pick<MetadataRequest, "withAuthorizedOperations"> = {},
   ): Promise<MetadataResponse> {
-    const answer = await this.anyBroker(metadata, { topics, ...options });
+    const answer = await this.anyBroker(metadata, { topics, ...options }, refuseEmpty);
     const response = { ...answer, topics: answer.topics.map(inOrder) };
-    if (response.nodes.length > 0) this.#nodes.clear();
+    this.#nodes.clear();
     for (const { nodeId, host, port } of response.nodes) this.#nodes.set(nodeId, { host, port });
     this.#controllerId = response.controllerId;
     for (const topic of response.topics) {
@@ -206,6 +212,18 @@ export class Session {
 }
 
 const leaderNotAvailable = 5;
+
+/**
+ * A broker that has just started may answer before it was told of the cluster: it knows of no
+ * broker then, itself included, and says of each topic that there is none.
+ */
+function refuseEmpty({ nodes }: MetadataResponse, address: BrokerAddress): void {
+  if (nodes.length > 0) return;
+  throw new BackupError(
+    "BrokerUnavailableError",
+    `${addressOf(address)} does not know the cluster yet`,
+  );
+}
 
 export function topicError(topic: string, code: number): BackupError {
   return kafkaError({

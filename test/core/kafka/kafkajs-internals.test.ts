@@ -1,16 +1,17 @@
 import { createRequire } from "node:module";
 import { createServer, type Socket } from "node:net";
+import type { SASLOptions } from "kafkajs";
 import { afterEach, expect, test, vi } from "vitest";
 import { connectionFactory } from "#core/kafka/kafkajs-internals.ts";
 import { silentLogger } from "#core/runtime.ts";
 
 const require = createRequire(import.meta.url);
 
-const make = () =>
+const make = (sasl?: SASLOptions) =>
   connectionFactory({
     clientId: "test",
     tls: undefined,
-    sasl: undefined,
+    sasl,
     connectTimeoutMs: 1000,
     logger: silentLogger,
   });
@@ -92,3 +93,38 @@ test("destroying rejects what waits and sends nothing afterwards", async () => {
   expect(Buffer.concat(received).length).toBeLessThanOrEqual(8);
   close();
 });
+
+/** Answers the first request: no error, the one mechanism that there is (SaslHandshake). */
+function handshake(request: Buffer, mechanism: string): Buffer {
+  const answer = Buffer.alloc(16 + mechanism.length);
+  answer.writeInt32BE(answer.length - 4, 0);
+  request.copy(answer, 4, 8, 12);
+  answer.writeInt32BE(1, 10);
+  answer.writeInt16BE(mechanism.length, 14);
+  answer.write(mechanism, 16);
+  return answer;
+}
+
+test.each(["plain", "scram-sha-256"] as const)(
+  "a server that hangs up in a login by %s has not refused it",
+  async (mechanism) => {
+    let requests = 0;
+    const { port, close } = await echoServer((socket) => {
+      socket.on("data", (request) => {
+        requests += 1;
+        if (requests === 1) socket.write(handshake(request, mechanism.toUpperCase()));
+        else socket.end();
+      });
+    });
+    const sasl = { mechanism, username: "alice", password: "secret" } as SASLOptions;
+    const connection = await make(sasl)("127.0.0.1", port);
+    await connection.connect();
+    const versions = new Map([
+      [17, { minVersion: 0, maxVersion: 1 }],
+      [36, { minVersion: 0, maxVersion: 1 }],
+    ]);
+    await expect(connection.login(versions)).rejects.toThrow(/^the other side closed/);
+    expect(requests).toBe(2);
+    close();
+  },
+);
