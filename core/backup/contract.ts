@@ -36,7 +36,11 @@ export type SegmentSettings = z.infer<typeof segmentSettings>;
 
 export const backupRequest = z.object({
   backup_id: z.string(),
-  topics: z.object({ include: z.array(z.string()).min(1), exclude: z.array(z.string()) }),
+  topics: z.object({
+    include: z.array(z.string()).min(1),
+    exclude: z.array(z.string()),
+    allow_no_match: z.boolean().optional(),
+  }),
   segments: segmentSettings,
   max_concurrent_partitions: z.int().min(1),
   /** Of record batches as they come from Kafka, in the whole run; no limit unless said. */

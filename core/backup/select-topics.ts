@@ -4,32 +4,36 @@ import { BackupError } from "#core/errors.ts";
 import type { TopicDescription } from "#core/kafka/cluster.ts";
 
 export interface TopicPatterns {
-  /** Names or globs; a name must exist, a glob must match something. */
+  /** Names or globs; a name must exist, a glob must match something unless that is allowed. */
   readonly include: readonly string[];
   readonly exclude: readonly string[];
+  readonly allow_no_match?: boolean | undefined;
 }
 
 /**
  * The topics that `include` names and `exclude` does not, by name. Globs never match Kafka's
- * internal topics; a name may. Throws TopicNotFoundError for an entry that selects nothing (K6).
+ * internal topics; a name may. Throws TopicNotFoundError for an entry that selects nothing, unless
+ * it is a glob and may; where all of them are and may, there may be no topic at all (K6).
  */
 export function selectTopics(
   topics: readonly TopicDescription[],
   patterns: TopicPatterns,
 ): TopicDescription[] {
-  const isExcluded = picomatch([...patterns.exclude], { dot: true });
+  const { include, exclude, allow_no_match = false } = patterns;
+  const isExcluded = picomatch([...exclude], { dot: true });
+  const mayMatchNothing = (pattern: string) => allow_no_match && isTopicGlob(pattern);
   const selected = new Map<string, TopicDescription>();
-  for (const pattern of patterns.include) {
+  for (const pattern of include) {
     const found = topics.filter(includes(pattern));
-    if (found.length === 0) throw nothingFound(pattern);
+    if (found.length === 0 && !mayMatchNothing(pattern)) throw nothingFound(pattern);
     for (const topic of found) {
       if (!isExcluded(topic.name)) selected.set(topic.name, topic);
     }
   }
-  if (selected.size === 0) {
+  if (selected.size === 0 && !include.every(mayMatchNothing)) {
     throw new BackupError(
       "TopicNotFoundError",
-      `topics.exclude [${patterns.exclude.join(", ")}] leaves nothing of topics.include`,
+      `topics.exclude [${exclude.join(", ")}] leaves nothing of topics.include`,
     );
   }
   return [...selected.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -46,12 +50,21 @@ export function matchesTopic(pattern: string): (name: string) => boolean {
   return (name) => isMatch(name);
 }
 
-function nothingFound(pattern: string): BackupError {
-  const isGlob = picomatch.scan(pattern).isGlob;
+/** Whether an entry of `topics.include` is a pattern; no topic is called so. */
+export function isTopicGlob(entry: string): boolean {
+  return picomatch.scan(entry).isGlob;
+}
+
+function nothingFound(entry: string): BackupError {
+  if (!isTopicGlob(entry)) {
+    return new BackupError(
+      "TopicNotFoundError",
+      `topic "${entry}" of topics.include does not exist, or may not be seen`,
+    );
+  }
   return new BackupError(
     "TopicNotFoundError",
-    isGlob
-      ? `no topic matches the pattern "${pattern}" of topics.include`
-      : `topic "${pattern}" of topics.include does not exist, or may not be seen`,
+    `no topic matches the pattern "${entry}" of topics.include`,
+    { hint: "Correct it, or set topics.allow_no_match where nothing may match." },
   );
 }

@@ -2,9 +2,8 @@
  * What a run's patterns took, told before it is read: whoever writes `orders*` and restores into
  * `orders-restored` backs up the copy too, and would learn of it at the next restore.
  */
-import picomatch from "picomatch";
 import type { BackupDeps, BackupPlan } from "#core/backup/contract.ts";
-import { matchesTopic, type TopicPatterns } from "#core/backup/select-topics.ts";
+import { isTopicGlob, matchesTopic, type TopicPatterns } from "#core/backup/select-topics.ts";
 import { newestRestoreIds } from "#core/catalog/stored-ids.ts";
 import { isBackupError } from "#core/errors.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
@@ -18,14 +17,18 @@ const restoresLookedInto = 20;
 
 type PlannedTopics = Pick<BackupPlan, "backup_id" | "cluster">;
 
-/** A line for each glob of `topics.include`, with the topics that it took. */
+/** A line for each glob of `topics.include`, with the topics that it took, if any. */
 export function tellMatches(
   logger: Logger,
   { cluster }: PlannedTopics,
   { include }: TopicPatterns,
 ): void {
-  for (const pattern of include.filter(isGlob)) {
+  for (const pattern of include.filter(isTopicGlob)) {
     const taken = cluster.topics.map(({ name }) => name).filter(matchesTopic(pattern));
+    if (taken.length === 0) {
+      logger.warn(`topics.include "${pattern}" takes no topic`);
+      continue;
+    }
     const named = taken.slice(0, topicsNamed).join(", ");
     const more = taken.length - topicsNamed;
     logger.info(
@@ -83,8 +86,4 @@ async function restoredCopies(
     }
   }
   return [...copies.values()];
-}
-
-function isGlob(pattern: string): boolean {
-  return picomatch.scan(pattern).isGlob;
 }

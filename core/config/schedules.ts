@@ -3,7 +3,7 @@
  * command line knows; nothing but a deployment has a use for it.
  */
 import { z } from "zod";
-import { backupIdRule, topicPattern } from "#core/config/values.ts";
+import { backupIdRule, chosenTopics } from "#core/config/values.ts";
 
 /**
  * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html: minutes, hours, day
@@ -36,12 +36,7 @@ const scheduleRules = z
     /** Which backup it continues, or validates; the file's own unless given. */
     backup_id: backupIdRule.exactOptional(),
     /** What it backs up; what the file says unless given. */
-    topics: z
-      .strictObject({
-        include: z.array(topicPattern).min(1),
-        exclude: z.array(topicPattern).default([]),
-      })
-      .exactOptional(),
+    topics: chosenTopics.exactOptional(),
     /** Makes it a validation, of that level. */
     validate: z.enum(["shallow", "deep"]).exactOptional(),
     /**
@@ -91,7 +86,7 @@ export interface Schedule {
   /** Undefined with a rate. */
   readonly timezone: string | undefined;
   readonly backup_id: string;
-  readonly topics: { readonly include: string[]; readonly exclude: string[] } | undefined;
+  readonly topics: z.output<typeof chosenTopics> | undefined;
   /** Undefined where it is a backup. */
   readonly validate: "shallow" | "deep" | undefined;
   /** Undefined where no alarm is wanted. */

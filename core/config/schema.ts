@@ -44,10 +44,14 @@ const sourceTopics = z.strictObject({
     .min(1)
     .meta({
       description:
-        "Names or globs (* ? [a-z] {a,b}) of topics to back up. A name must exist, a glob must match. Kafka's internal topics are taken by name only.",
+        "Names or globs (* ? [a-z] {a,b}) of topics to back up. A name must exist, a glob must match, see `allow_no_match`. Kafka's internal topics are taken by name only.",
       example: ["orders-*", "payments"],
     }),
   exclude,
+  allow_no_match: z.boolean().default(false).meta({
+    description:
+      "Whether a glob of `include` may match nothing, as topics that may not be seen look too; a name must exist all the same. A run that then takes no topic at all is told so, and ends well: what earlier runs backed up stays as it is.",
+  }),
 });
 
 const targetTopics = z.strictObject({

@@ -98,6 +98,13 @@ export const topicPattern = z
     error: "must not hold spaces or slashes: no topic name does",
   });
 
+/** What one backup may say in place of the topics that are configured. */
+export const chosenTopics = z.strictObject({
+  include: z.array(topicPattern).min(1),
+  exclude: z.array(topicPattern).default([]),
+  allow_no_match: z.boolean().exactOptional(),
+});
+
 /** Kafka takes any text for a group's name. */
 export const groupPattern = z
   .string()

@@ -14,9 +14,11 @@ export async function checkTopics(
   const findings: Found[] = [];
   const include: string[] = [];
   for (const pattern of patterns.include) {
-    const matched = selected(all, { include: [pattern], exclude: [] });
-    if (Array.isArray(matched)) include.push(pattern);
-    else findings.push(await nothingSelected(cluster, pattern, matched));
+    const matched = selected(all, { ...patterns, include: [pattern], exclude: [] });
+    if (Array.isArray(matched)) {
+      include.push(pattern);
+      if (matched.length === 0) findings.push(noMatch(pattern));
+    } else findings.push(await nothingSelected(cluster, pattern, matched));
   }
   const topics = include.length === 0 ? [] : selected(all, { ...patterns, include });
   if (!Array.isArray(topics)) {
@@ -64,6 +66,16 @@ async function nothingSelected(
       remedy: `Grant DESCRIBE, READ and DESCRIBE_CONFIGS on topic ${pattern}.`,
     };
   }
+}
+
+/** Where that is allowed. */
+function noMatch(pattern: string): Found {
+  return {
+    severity: "info",
+    code: "no-match",
+    message: `no topic matches the pattern "${pattern}" of topics.include, as allow_no_match allows`,
+    remedy: "Correct the pattern, or grant DESCRIBE, where there are such topics.",
+  };
 }
 
 function absence({ message, hint: remedy }: BackupError): Found {

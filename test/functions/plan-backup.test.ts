@@ -19,8 +19,8 @@ test.each(examples)("the example %s is an input that the machine takes", (json) 
 test("the document names every field, and no others", () => {
   const named = [...inputs.matchAll(/^\| `([\w.]+)` \|/gm)].map(([, field]) => field);
   expect(named).toEqual([
-    ...["backup_id", "topics", "topics.include", "topics.exclude", "if_running", "turn_ms"],
-    "range_min_offsets",
+    ...["backup_id", "topics", "topics.include", "topics.exclude", "topics.allow_no_match"],
+    ...["if_running", "turn_ms", "range_min_offsets"],
   ]);
   expect(Object.keys(backupInput.shape)).toEqual([
     ...["backup_id", "topics", "if_running", "turn_ms", "range_min_offsets"],

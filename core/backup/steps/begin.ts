@@ -8,6 +8,7 @@ import {
   leaseScopeOf,
   type PlannedDocument,
 } from "#core/backup/steps/contract.ts";
+import { tellMatches } from "#core/backup/tell-topics.ts";
 import { packWorkItems } from "#core/backup/work-items.ts";
 import { shareOfWorker } from "#core/byte-rate.ts";
 import type { LeaseHolder } from "#core/catalog/catalog.ts";
@@ -37,6 +38,7 @@ export async function beginBackup(
   try {
     return await keepingLease(lease, deps.clock, deadline, async ({ signal }) => {
       const planned = await planBackup(deps, request, { workers, rangeOffsetsMin });
+      tellMatches(deps.logger, planned.plan, request.topics);
       const begun = await writeWork(deps, request, workers, planned, lease.holder);
       signal.throwIfAborted();
       return { ...begun, lease: lease.holder };

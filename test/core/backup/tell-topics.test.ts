@@ -54,6 +54,15 @@ test("each glob says what it took, names say nothing", () => {
   expect(lines).toEqual(['info topics.include "orders*" takes 2: orders, orders-eu']);
 });
 
+test("K6: a glob that took nothing, as it may, is told", () => {
+  const { logger, lines } = listening();
+  tellMatches(logger, planOf({ orders: "a" }), { include: ["orders*", "payments-*"], exclude: [] });
+  expect(lines).toEqual([
+    'info topics.include "orders*" takes 1: orders',
+    'warn topics.include "payments-*" takes no topic',
+  ]);
+});
+
 test("a glob that took very many names only the first of them", () => {
   const { logger, lines } = listening();
   const ids = Array.from({ length: 23 }, (_, i) => [`orders-${i}`, "a"]);

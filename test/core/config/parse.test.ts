@@ -115,7 +115,7 @@ describe("values", () => {
       source: {
         bootstrap_servers: ["kafka:9092"],
         security_protocol: "PLAINTEXT",
-        topics: { include: ["*"], exclude: [] },
+        topics: { include: ["*"], exclude: [], allow_no_match: false },
       },
       storage: { backend: "memory", name: "default" },
       backup: {

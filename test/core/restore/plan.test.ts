@@ -107,7 +107,7 @@ test.each([
   ["topic_mapping", { topic_mapping: { ordres: "x" } }, 'did you mean "orders"?'],
   ["partition_mapping", { partition_mapping: { ordres: { 0: 1 } } }, "restore.partition_mapping"],
   ["lineage", { lineage: { ordres: 1 } }, "restore.lineage"],
-])("a topic of %s that the backup does not hold is named", async (_key, change, message) => {
+])("K6 a topic of %s that the backup does not hold is named", async (_key, change, message) => {
   const backup = await backupOf(topics("orders"));
   await expect(planRestore(backup, requestOf(change))).rejects.toMatchObject({
     name: "TopicNotFoundError",

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "#cli/main.ts";
 import { checkRetention } from "#core/doctor/retention.ts";
+import { checkTopics } from "#core/doctor/topics.ts";
 import { exitCodes } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { Clock } from "#core/runtime.ts";
@@ -64,6 +65,19 @@ test("K6: names and patterns that select nothing are found, each for itself", as
     'error no-topic: topic "absent-topic" of topics.include does not exist, or may not be seen',
     'error no-topic: no topic matches the pattern "absent-*" of topics.include',
   ]);
+});
+
+test("K6: a pattern that may match nothing is told, and is no fault", async () => {
+  const topic = await createTopic(cluster);
+  const allowed = { exclude: [], allow_no_match: true };
+  const some = await checkTopics(cluster, { include: [topic, "absent-*"], ...allowed });
+  expect(some.value).toMatchObject([{ name: topic }]);
+  expect(some.findings).toMatchObject([{ severity: "info", code: "no-match" }]);
+  const none = await checkTopics(cluster, { include: ["absent-*"], ...allowed });
+  expect(none.value).toEqual([]);
+  expect(none.findings).toMatchObject([{ severity: "info", code: "no-match" }]);
+  const named = await checkTopics(cluster, { include: ["absent-topic"], ...allowed });
+  expect(named.findings).toMatchObject([{ severity: "error", code: "no-topic" }]);
 });
 
 describe("retention", () => {

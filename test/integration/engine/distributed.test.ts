@@ -124,6 +124,23 @@ describe("C4 what is done again changes nothing", () => {
   });
 });
 
+test("K6 a run that takes no topic, as it may, leaves all that earlier runs backed up", async () => {
+  const machine = distributed();
+  const run = await machine.begin();
+  await readAll(machine, run);
+  await machine.finish(run);
+  const { catalog } = machine.deps;
+  const before = (await catalog.latestManifest(run.backup_id))!.manifest;
+
+  const topics = { include: [`${randomName("absent")}-*`], exclude: [], allow_no_match: true };
+  const request = { ...machine.request, topics, max_bytes_per_second: 50_000 };
+  const empty = await beginBackup(machine.deps, request, 4, noDeadline);
+  expect(empty).toMatchObject({ topics: 0, partitions: 0, items: { count: 0 } });
+  expect(await machine.items(empty)).toEqual([]);
+  expect(await machine.finish(empty)).toMatchObject({ status: "done", generation: 2 });
+  expect((await catalog.latestManifest(run.backup_id))!.manifest.topics).toEqual(before.topics);
+});
+
 describe("C3 a run that was given up", () => {
   test("is continued by the next one, without what it had read", async () => {
     const machine = distributed();

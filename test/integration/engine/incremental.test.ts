@@ -1,13 +1,13 @@
 /** Several runs that continue one backup, while its topics go on growing and changing. */
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BackupResult } from "#core/backup/contract.ts";
+import type { BackupRequest, BackupResult } from "#core/backup/contract.ts";
 import type { StoredManifest } from "#core/catalog/catalog.ts";
 import { lineagesOf, sumOfTotals } from "#core/catalog/totals.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { appendNumbered } from "#test/support/append.ts";
 import { collect } from "#test/support/collect.ts";
-import { type TestEngine, testEngine } from "#test/support/engine.ts";
+import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { KafkaAdmin } from "#test/support/kafka-admin.ts";
 import { contentsOf } from "#test/support/oracle.ts";
@@ -146,6 +146,41 @@ describe("five runs of one backup", () => {
     const [restored] = await cluster.describeTopics([mapping[orders]!]);
     expect(restored!.partitions).toHaveLength(3);
   });
+});
+
+test("K6 a run that takes no topic, as it may, leaves all that earlier runs backed up", async () => {
+  const topic = await createTopic(cluster);
+  await appendNumbered(cluster, { topic, from: 0, count: 30 });
+  const engine = testEngine(cluster);
+  await engine.backup([topic]);
+  const before = (await engine.catalog.latestManifest(engine.backupId))!.manifest;
+
+  const nothing = { include: [`${randomName("absent")}-*`], exclude: [] };
+  const backup = (topics: BackupRequest["topics"]) => engine.backup([], {}, noDeadline, { topics });
+  await expect(backup(nothing)).rejects.toMatchObject({ name: "TopicNotFoundError" });
+  expect(await backup({ ...nothing, allow_no_match: true })).toMatchObject({
+    ...{ status: "done", generation: 2, topics: 0, partitions: 0, record_count: 0 },
+    failed: [],
+  });
+  const { manifest } = (await engine.catalog.latestManifest(engine.backupId))!;
+  expect(manifest.topics).toEqual(before.topics);
+  const restored = randomName("restored");
+  expect(await engine.restore({ [topic]: restored })).toMatchObject({ status: "done" });
+  const contents = await contentsOf([topic, restored]);
+  expect(contents.get(`${topic}/0`)).toMatch(/^30 records /);
+  expect(contents.get(`${restored}/0`)).toBe(contents.get(`${topic}/0`));
+  expect(await engine.backup([topic])).toMatchObject({ generation: 3, record_count: 0 });
+});
+
+test("K6 a first run that takes no topic, as it may, is a backup of nothing, and is continued", async () => {
+  const topic = await createTopic(cluster);
+  await appendNumbered(cluster, { topic, from: 0, count: 30 });
+  const engine = testEngine(cluster);
+  const topics = { include: [`${randomName("absent")}-*`], exclude: [], allow_no_match: true };
+  expect(await engine.backup([], {}, noDeadline, { topics })).toMatchObject({ generation: 1 });
+  const restore = engine.restore({}, { topics: { include: ["*"], exclude: [] } });
+  await expect(restore).rejects.toMatchObject({ name: "TopicNotFoundError" });
+  expect(await engine.backup([topic])).toMatchObject({ generation: 2, record_count: 30 });
 });
 
 test("a backup refuses to go on with another cluster", async () => {
