@@ -2,19 +2,14 @@
 import { z } from "zod";
 import { backupRequestOf } from "#core/backup/request.ts";
 import { beginBackup } from "#core/backup/steps/begin.ts";
-import { backupIdRule, topicPattern } from "#core/config/values.ts";
+import { backupIdRule, chosenTopics } from "#core/config/values.ts";
 import { itemListIn } from "#functions/item-list.ts";
 import { step } from "#functions/runtime.ts";
 
 /** What a person or a schedule starts the machine with: where it differs from the deployment. */
 export const backupInput = z.strictObject({
   backup_id: backupIdRule.exactOptional(),
-  topics: z
-    .strictObject({
-      include: z.array(topicPattern).min(1),
-      exclude: z.array(topicPattern).default([]),
-    })
-    .exactOptional(),
+  topics: chosenTopics.exactOptional(),
   /** `skip`: where another run of the backup is under way, the execution ends well without one. */
   if_running: z.literal("skip").exactOptional(),
   /** Ends each turn of a worker so many milliseconds after it began to read. */
