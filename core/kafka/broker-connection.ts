@@ -78,6 +78,7 @@ export class BrokerConnection {
   readonly #versions: ReadonlyMap<number, VersionRange>;
   /** All throttle times that were answered on this connection (KIP-219). */
   #throttledMs = 0;
+  #inFlight = 0;
 
   constructor(
     raw: KafkajsConnection,
@@ -93,6 +94,11 @@ export class BrokerConnection {
 
   get open(): boolean {
     return this.#raw.closedBy === undefined;
+  }
+
+  /** Whether no answer is waited for. */
+  get idle(): boolean {
+    return this.#inFlight === 0;
   }
 
   /** Whether the broker answers the API in the version that we speak. */
@@ -121,12 +127,14 @@ export class BrokerConnection {
    * Sends one request, synchronously, and resolves with its decoded answer. No answer within
    * `timeoutMs` drops the connection with all that is in flight on it: their fate is unknown. A
    * broker that throttles leaves unread what is in flight behind its answer, for the time that it
-   * says; that time does not count.
+   * says; that time does not count. `onSilence` is called before the connection is dropped for want
+   * of an answer.
    */
   async call<Request, Response extends { readonly throttleTimeMs: number }>(
     api: Api<Request, Response>,
     request: Request,
     timeoutMs: number,
+    onSilence: () => void = () => {},
   ): Promise<Response> {
     this.#checkVersion(api);
     let timer: NodeJS.Timeout;
@@ -134,11 +142,13 @@ export class BrokerConnection {
       const throttledMs = this.#throttledMs;
       timer = setTimeout(() => {
         const sinceMs = this.#throttledMs - throttledMs;
-        if (sinceMs > 0) waitFor(sinceMs);
-        else this.#raw.destroy(new Error(`no answer to ${api.name} within ${timeoutMs} ms`));
+        if (sinceMs > 0) return waitFor(sinceMs);
+        onSilence();
+        this.#raw.destroy(new Error(`no answer to ${api.name} within ${timeoutMs} ms`));
       }, ms);
     };
     waitFor(timeoutMs);
+    this.#inFlight += 1;
     try {
       const response = await roundTrip(this.#raw, this.#clientId, api, request);
       this.#throttledMs += response.throttleTimeMs;
@@ -149,12 +159,13 @@ export class BrokerConnection {
       this.#raw.destroy(damaged);
       throw this.#lost(api.name, damaged);
     } finally {
+      this.#inFlight -= 1;
       clearTimeout(timer!);
     }
   }
 
-  destroy(): void {
-    this.#raw.destroy(new Error("disconnected"));
+  destroy(reason = "disconnected"): void {
+    this.#raw.destroy(new Error(reason));
   }
 
   #lost(what: string, cause: unknown): BackupError {

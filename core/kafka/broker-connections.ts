@@ -32,6 +32,8 @@ export class BrokerConnections {
   readonly watch: ServiceWatch;
   readonly #deps: ConnectionsDeps;
   readonly #connections = new Map<string, Promise<BrokerConnection>>();
+  /** Those of them that have been opened. */
+  readonly #opened = new Map<string, BrokerConnection>();
   /** By broker: no request before this monotonic time (KIP-219). */
   readonly #throttledUntilMs = new Map<string, number>();
   #throttledMs = 0;
@@ -81,7 +83,8 @@ export class BrokerConnections {
     request: Request,
     timeoutMs: number,
   ): Promise<Response> {
-    const response = await this.#watched(connection.call(api, request, timeoutMs));
+    const onSilence = () => this.#dropIdle(connection.address);
+    const response = await this.#watched(connection.call(api, request, timeoutMs, onSilence));
     this.watch.answered();
     if (response.throttleTimeMs > 0) this.#throttle(connection.address, response.throttleTimeMs);
     return response;
@@ -114,10 +117,25 @@ export class BrokerConnections {
     const { make, identity } = this.#deps;
     const opening = this.#watched(openBrokerConnection(make, identity, address, this.signal));
     this.#connections.set(key, opening);
-    opening.catch(() => {
-      if (this.#connections.get(key) === opening) this.#connections.delete(key);
-    });
+    opening.then(
+      (connection) => this.#opened.set(key, connection),
+      () => {
+        if (this.#connections.get(key) === opening) this.#connections.delete(key);
+      },
+    );
     return opening;
+  }
+
+  /**
+   * A broker that does not answer on one connection may have been forgotten on all of them by a
+   * gateway on the way, which closes none. Those that nothing waits for are made anew when they
+   * are needed: else each of them would cost its next request all of the time that it has.
+   */
+  #dropIdle(address: string): void {
+    for (const connection of this.#opened.values()) {
+      if (connection.address !== address || !connection.idle) continue;
+      connection.destroy("another connection to the broker had no answer");
+    }
   }
 
   async #watched<T>(work: Promise<T>): Promise<T> {
