@@ -10,7 +10,7 @@ import { copyNativePackages, nativePackages, type Platform } from "#cdk/native-p
 
 const root = join(import.meta.dirname, "..");
 /** Of `functions/`: what the functions share. */
-const shared = ["failure.ts", "item-list.ts", "runtime.ts", "settings.ts"];
+const shared = ["failure.ts", "item-list.ts", "lease-conflicts.ts", "runtime.ts", "settings.ts"];
 /** SDKs of storages that no deployment has (`parseDeployment`): 4 MB that nothing would load. */
 const otherStorages = ["@azure/*", "google-auth-library"];
 /** Bundled CommonJS packages ask for Node's own modules by `require`. */
