@@ -1,6 +1,6 @@
 /**
  * Findings of cdk-nag's AwsSolutions rules that are as they have to be: each is acknowledged where
- * it arises, on its own resource, with the reason. `test/cdk/findings.test.ts` fails on any other.
+ * it arises, on its own resource, with the reason. `test/cdk/kafka-backup.test.ts` fails on any other.
  */
 import { Stack, Validations } from "aws-cdk-lib";
 import type { IConstruct } from "constructs";

@@ -106,9 +106,12 @@ describe.each(machines)("$file", ({ text, definition, states }) => {
     }
   });
 
-  test("uses nothing that the emulator passes over, which would go untested", () => {
+  test("uses nothing that the emulator passes over, untested, but for an approval's time", () => {
     const passedOver = ["ItemBatcher", "ResultWriter", "HeartbeatSeconds", "MaxConcurrencyPath"];
     for (const name of passedOver) expect(text).not.toContain(`"${name}`);
+    for (const { TimeoutSecondsPath, Resource } of states) {
+      if (TimeoutSecondsPath !== undefined) expect(Resource).toMatch(/\.waitForTaskToken$/);
+    }
   });
 
   test("names in ErrorEquals are those of the table of errors, or of AWS", () => {
