@@ -53,7 +53,7 @@ import pLimit from "p-limit";
 import { z } from "zod";
 import type { Lease, LeaseHolder, LeaseScope } from "#core/catalog/catalog.ts";
 import { documentBytes, parseState, readIfPresent } from "#core/catalog/documents.ts";
-import { BackupError, isBackupError } from "#core/errors.ts";
+import { BackupError, isBackupError, isRetryable } from "#core/errors.ts";
 import { int64 } from "#core/json.ts";
 import type { Clock, Logger, NewId } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -252,10 +252,19 @@ async function move(
       return undefined;
     }
     const swept = newest.tokens.filter((other) => other < newest.token - 1);
-    if (swept.length > 0) await storage.delete(swept.map((other) => keyOf(place, other)));
+    if (swept.length > 0) await sweep(place, swept);
     // Where another process of the owner has moved on, a renewal is done, a release is not.
     if (isNewest || (isCreated && !record.released)) return newest.token;
     next = newest.token + 1;
+  }
+}
+
+/** What cannot be removed now is left for the next move: the lease is held all the same. */
+async function sweep(place: LeasePlace, tokens: readonly number[]): Promise<void> {
+  try {
+    await place.storage.delete(tokens.map((token) => keyOf(place, token)));
+  } catch (error) {
+    if (!isRetryable(error)) throw error;
   }
 }
 

@@ -24,7 +24,12 @@ export async function undoReset(
   plan: OffsetPlan,
 ): Promise<UndoneGroup[]> {
   const limit = pLimit(groupsInFlight);
-  const topicIds = await currentTopicIds(deps, plan).catch(() => new Map<string, string>());
+  let topicIds: Map<string, string>;
+  try {
+    topicIds = await currentTopicIds(deps, plan);
+  } catch (error) {
+    return plan.groups.map(({ group }) => notRolledBack(group, error));
+  }
   const undone = plan.groups.map((planned) =>
     limit(() => undoGroup(deps, changeBack(snapshot, planned, topicIds))),
   );
@@ -92,9 +97,13 @@ async function undoGroup(deps: ThreePhaseDeps, change: GroupChange): Promise<Und
     const { topic, partition, reason } = failure;
     return { group, status: "not_rolled_back", reason: `${topic}-${partition}: ${reason}` };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { group, status: "not_rolled_back", reason };
+    return notRolledBack(group, error);
   }
+}
+
+function notRolledBack(group: string, error: unknown): UndoneGroup {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { group, status: "not_rolled_back", reason };
 }
 
 async function standsAsBefore({ cluster }: ThreePhaseDeps, change: GroupChange): Promise<boolean> {

@@ -47,6 +47,26 @@ test("however often it moves, only the two newest objects are kept", async () =>
   ]);
 });
 
+test("a renewal holds the lease though what it has moved on from cannot be removed now", async () => {
+  const memory = openMemory();
+  let isAway = false;
+  const storage = withMethods(memory, {
+    delete: async (keys) => {
+      if (isAway) throw new BackupError("ThrottledError", "SlowDown");
+      await memory.delete(keys);
+    },
+  });
+  const lease = await acquire(storage);
+  await lease.renew();
+  isAway = true;
+  await lease.renew();
+  await lease.renew();
+  expect(await keys(memory)).toHaveLength(4);
+  isAway = false;
+  await lease.renew();
+  expect(await keys(memory)).toHaveLength(2);
+});
+
 test("C4: a renewal whose answer was lost does not cost the lease", async () => {
   const storage = openMemory();
   const lease = await acquire(losingAnswers(storage, (number) => number % 2 === 0));
