@@ -117,8 +117,11 @@ export function step<Input, Output>(
   input: z.ZodType<Input>,
   work: (step: Step, request: Input) => Promise<Output>,
 ) {
-  const handle = async (event: unknown, context: Context) =>
-    plainJson(await work(stepWithin(context), parsed(input, event)));
+  const handle = async (event: unknown, context: Context) => {
+    const request = parsed(input, event);
+    await clients.renewLogins();
+    return plainJson(await work(stepWithin(context), request));
+  };
   return middy(handle)
     .use(captureLambdaHandler(tracer, { captureResponse: false }))
     .use(injectLambdaContext(lambdaLogger, { resetKeys: true }))

@@ -1,6 +1,7 @@
 /** What a function is told from outside, and what it opens because of that. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { CatalogTable } from "#core/catalog/table.ts";
@@ -14,7 +15,7 @@ import {
   parseRestoreDeployment,
 } from "#core/config/deployment.ts";
 import type { ConnectionConfig } from "#core/config/schema.ts";
-import { BackupError } from "#core/errors.ts";
+import { BackupError, isRetryable } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { connectCluster } from "#core/kafka/connect.ts";
 import type { Logger } from "#core/runtime.ts";
@@ -58,6 +59,27 @@ export class Clients {
     this.#settings = settings;
     this.#logger = logger;
     this.#breaker = breaker;
+  }
+
+  /**
+   * For the beginning of an invocation. A secret that was rotated since it was read is a refused
+   * login at the next connection, so it is read again, and where it says something else, clusters
+   * are connected anew. While it cannot be read for a time, what it said is used on.
+   */
+  async renewLogins(): Promise<void> {
+    const before = await this.#logins.made();
+    if (before === undefined) return;
+    const now = await readLogins(this.#settings).catch((error: unknown) => {
+      if (isRetryable(error)) return before;
+      throw error;
+    });
+    if (isDeepStrictEqual(now, before)) return;
+    for (const kept of [this.#logins, this.#config, this.#restoreConfig]) kept.forget();
+    for (const kept of [this.#source, this.#target]) {
+      const cluster = await kept.made();
+      kept.forget();
+      await cluster?.disconnect();
+    }
   }
 
   /**
@@ -184,6 +206,11 @@ class Kept<Args extends unknown[], T> {
     return this.#made;
   }
 
+  /** Undefined where it has not been made. */
+  async made(): Promise<T | undefined> {
+    return this.#made?.catch(() => undefined);
+  }
+
   forget(): void {
     this.#made = undefined;
   }
@@ -196,11 +223,14 @@ async function readLogins({ secretArns }: Settings): Promise<Logins> {
   return { source: ofSource, target: target === source ? ofSource : await read(target) };
 }
 
+/** Else a network without a way to Secrets Manager takes all of the function's time. */
+const secretTimeouts = { connectionTimeout: 5_000, socketTimeout: 10_000 };
+
 async function readLogin(secretArn: string): Promise<Login> {
   const { GetSecretValueCommand, SecretsManagerClient } = await import(
     "@aws-sdk/client-secrets-manager"
   );
-  const client = new SecretsManagerClient({});
+  const client = new SecretsManagerClient({ requestHandler: secretTimeouts });
   try {
     const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: secretArn }));
     return loginOf(secretArn, SecretString);

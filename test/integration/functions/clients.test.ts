@@ -17,6 +17,7 @@ import { randomName } from "#test/support/kafka.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 
 const password = "correct-horse-battery";
+const otherPassword = "staple-of-another-horse";
 const { endpoint, region, accessKeyId, secretAccessKey } = s3ForTests();
 let kafka: LocalKafka;
 let secrets: SecretsManagerClient;
@@ -36,7 +37,7 @@ beforeAll(async () => {
         name: "SASL",
         protocol: "SASL_PLAINTEXT",
         mechanisms: [mechanism],
-        users: { reader: password },
+        users: { reader: password, auditor: otherPassword },
       },
     ],
   });
@@ -92,6 +93,33 @@ describe("a function's clients", () => {
     const rotated = { SecretId: secretArn, SecretString: secretOf(password) };
     await secrets.send(new PutSecretValueCommand(rotated));
     await (await clients.source()).disconnect();
+  });
+
+  test("log in anew when the secret was rotated since, and only then", async () => {
+    const secretArn = await createSecret(secretOf(password));
+    const clients = clientsWith(secretArn);
+    const first = await clients.source();
+    await clients.renewLogins();
+    expect(await clients.source()).toBe(first);
+
+    const other = JSON.stringify({ username: "auditor", password: otherPassword });
+    await secrets.send(new PutSecretValueCommand({ SecretId: secretArn, SecretString: other }));
+    await clients.renewLogins();
+    const second = await clients.source();
+    expect(second).not.toBe(first);
+    expect(await second.brokerIds()).toEqual([1]);
+    await expect(first.brokerIds()).rejects.toThrow("closed");
+    await second.disconnect();
+  });
+
+  test("keep the login while nobody answers for the secret", async () => {
+    const clients = clientsWith(await createSecret(secretOf(password)));
+    const cluster = await clients.source();
+    vi.stubEnv("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    await clients.renewLogins();
+    vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
+    expect(await clients.source()).toBe(cluster);
+    await cluster.disconnect();
   });
 
   test.each(["not json", '{"username":"reader"}', '["reader","hunter2"]'])(
