@@ -91,8 +91,9 @@ const validate: Validator = createRequire(import.meta.url)("asl-validator");
 
 describe.each(machines)("$file", ({ text, definition, states }) => {
   test("is valid in the Amazon States Language", async () => {
-    // Names of functions are put in when it is deployed.
-    const result = await validate(definition, { checkArn: false, checkPaths: true });
+    // Names of functions are put in when it is deployed. The validator writes into what it is given.
+    const copy = structuredClone(definition);
+    const result = await validate(copy, { checkArn: false, checkPaths: true });
     expect(result.errors).toEqual([]);
     expect(result.isValid).toBe(true);
   });
