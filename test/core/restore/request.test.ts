@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { requestSha256, restoreRequest } from "#core/restore/request.ts";
+import { requestSha256, restoreRequest, restoreSettingsOf } from "#core/restore/request.ts";
+import { parseRestore, restoreText } from "#test/core/config/configuration.ts";
 import { requestOf } from "#test/support/restore-requests.ts";
 
 const problemsOf = (request: unknown) =>
@@ -78,4 +79,24 @@ test.each([
   ["wish for no offset headers", { include_offset_headers: false }],
 ])("another %s is another request", (_what, change) => {
   expect(requestSha256(requestOf(change))).not.toBe(requestSha256(requestOf()));
+});
+
+function settingsOf(lines: readonly string[]) {
+  return restoreSettingsOf(
+    parseRestore(`${restoreText}${lines.map((line) => `  ${line}\n`).join("")}`),
+  );
+}
+
+test("K5 a limit in the configuration is one of the restore's settings, in bytes", () => {
+  expect(settingsOf(["max_bytes_per_second: 50MiB"]).max_bytes_per_second).toBe(52_428_800);
+  expect(settingsOf(["max_bytes_per_second: 123456"]).max_bytes_per_second).toBe(123_456);
+  expect(settingsOf(["create_topics: true"])).not.toHaveProperty("max_bytes_per_second");
+});
+
+test("how a restore is gone about comes out of the configuration", () => {
+  expect(settingsOf(["max_concurrent_partitions: 9", "checkpoint_interval_secs: 7"])).toEqual({
+    max_concurrent_partitions: 9,
+    checkpoint_interval_ms: 7_000,
+    bootstrap_servers: ["kafka:9092"],
+  });
 });
