@@ -9,7 +9,13 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { commands } from "#cli/commands/index.ts";
 import { softwareVersion } from "#core/software.ts";
+import { openFilesystem } from "#core/storage/filesystem.ts";
 import { backupText } from "#test/core/config/configuration.ts";
+import {
+  syntheticBackup,
+  syntheticBackupId,
+  syntheticBatches,
+} from "#test/support/synthetic-backup.ts";
 import { bundle } from "../../scripts/bundle.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -129,7 +135,7 @@ async function modulesLoadedBy(commandLines: string[][]): Promise<string> {
     registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) });
     const { run } = await import(${JSON.stringify(main)});
     const io = { stdout: { write() {} }, stderr: process.stderr, env: {}, onSignal: () => () => {} };
-    for (const argv of ${JSON.stringify(commandLines)}) await run(argv, io);
+    for (const argv of ${JSON.stringify(commandLines)}) process.exitCode ||= await run(argv, io);
     console.log(loaded.join("\\n"));`,
   );
   const { out, err, code } = await start(ownNode, [], script).ended;
@@ -143,9 +149,26 @@ test("help loads the parser of the command line and no other package", async () 
   expect(new Set([...packages].map(([, name]) => name))).toEqual(new Set(["commander"]));
 });
 
-test("help of no command loads a client of Kafka or AWS, or a codec", async () => {
+/** Clients of services, and codecs: each costs a command that does without it a part of a second. */
+const heavy =
+  /node_modules\/(kafkajs|@aws-sdk|@smithy|@azure|google-auth-library|lz4-napi|snappy|@node-rs)\//;
+
+test("help of no command loads a client of Kafka or of a cloud, or a codec", async () => {
   const loaded = await modulesLoadedBy(commands.map(({ name }) => [name, "--help"]));
-  expect(loaded).not.toMatch(/node_modules\/(kafkajs|@aws-sdk|@smithy|lz4-napi|snappy|@node-rs)/);
+  expect(loaded).not.toMatch(heavy);
+});
+
+test("a command that reads a folder alone loads no client of Kafka or of a cloud", async () => {
+  const path = join(folder, "backups");
+  const storage = openFilesystem(path);
+  await syntheticBackup(storage).addRun({ partitions: [{ segments: [syntheticBatches(0n, 2)] }] });
+  const at = ["--path", path];
+  const loaded = await modulesLoadedBy([
+    ["list", ...at],
+    ["describe", "--backup-id", syntheticBackupId, ...at],
+  ]);
+  expect(loaded).toContain("core/storage/filesystem.ts");
+  expect(loaded).not.toMatch(heavy);
 });
 
 describe("the published package", () => {
