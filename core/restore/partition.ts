@@ -132,13 +132,8 @@ class PartitionRestore {
     this.#recordCount = this.#restored.recordCount;
     this.#nextOffset = this.#restored.nextOffset;
     this.#map = new OffsetMapBuilder();
-    let logEnd: bigint;
-    try {
-      logEnd = await this.#checkedLogEnd();
-    } catch (cause) {
-      if (isBackupError(cause, "BrokerUnavailableError")) return { kind: "interrupted", cause };
-      throw cause;
-    }
+    const logEnd = await orInterruption(() => this.#checkedLogEnd());
+    if (typeof logEnd !== "bigint") return logEnd;
     const pass = new ProducePass(
       this.#deps.cluster,
       this.#at,
@@ -149,7 +144,8 @@ class PartitionRestore {
     try {
       const input = await this.#sendAll(pass, logEnd, deadline);
       const end = await pass.drain();
-      return end ?? (input === "deadline" ? input : await this.#confirmEnd());
+      if (end !== undefined || input === "deadline") return end ?? "deadline";
+      return await orInterruption(() => this.#confirmEnd());
     } catch (error) {
       // No answer may come after this worker has returned; and what they say of the target, a
       // foreign record above all (R2), is more than what else ended this worker.
@@ -354,5 +350,15 @@ class PartitionRestore {
     this.#deps.logger.warn(`${topic}-${partition}: looking at the log again: ${cause.message}`);
     const waitMs = Math.min(backoffMs.max, backoffMs.first * 2 ** idlePasses);
     await this.#deps.clock.sleep(waitMs, deadline.signal).catch(() => {});
+  }
+}
+
+/** A broker that is away for a while ends a pass, not the partition. */
+async function orInterruption<T>(step: () => Promise<T>): Promise<T | Interruption> {
+  try {
+    return await step();
+  } catch (cause) {
+    if (isBackupError(cause, "BrokerUnavailableError")) return { kind: "interrupted", cause };
+    throw cause;
   }
 }

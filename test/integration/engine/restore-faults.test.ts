@@ -180,6 +180,24 @@ test("R1 a resume begins inside of a batch of the source", async () => {
   shallEqual(large, topic, [0, 1]);
 });
 
+test("R1 a broker that is away when all was sent is asked for the log's end again", async () => {
+  const topic = randomName("restored");
+  let ends = 0;
+  const { status, report } = await restoringOver({
+    // The first question is the plan's or the pass's own, before anything was sent.
+    logEndOffset: async (at) => {
+      const found = await cluster.logEndOffset(at);
+      if (at.topic !== topic || found.endOffset < BigInt(mixedCount)) return found;
+      ends += 1;
+      return ends === 1 ? lost() : found;
+    },
+  }).restore({ [mixed]: topic });
+  expect(ends).toBeGreaterThan(1);
+  expect(status).toBe("done");
+  expect(report.record_count).toBe(BigInt(mixedCount));
+  shallEqual(mixed, topic);
+});
+
 type Fate = "answered" | "answer lost" | "request lost" | "request late";
 
 test("C4 R1 lost answers, lost requests and late ones change nothing of the result", async () => {
@@ -321,7 +339,7 @@ test("F2 all of these hold what their source holds, as Kafka's own consumer sees
   const contents = await contentsOf([...topics]);
   expect(contents.get(`${large}/0`)).toMatch(/^2000 records /);
   expect(contents.get(`${mixed}/0`)).toMatch(new RegExp(`^${mixedCount} records `));
-  expect(expectedEqual).toHaveLength(10);
+  expect(expectedEqual).toHaveLength(11);
   for (const { source, restored, partitions } of expectedEqual) {
     for (const partition of partitions) {
       const expected = contents.get(`${source}/${partition}`);
