@@ -14,7 +14,7 @@ beforeAll(async () => {
   kafka = await startKafka({
     settings: {
       "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-      "super.users": "User:ANONYMOUS",
+      "super.users": "User:ANONYMOUS;User:reader",
     },
     listeners: [
       {
@@ -117,7 +117,16 @@ describe("SASL AWS_MSK_IAM", () => {
     };
     const cluster = await connectForTests(configFor("BEARER", iam), { iamTokens });
     expect(await cluster.brokerIds()).toEqual([1]);
-    expect(made).toBeGreaterThanOrEqual(1);
+    const topic = await createTopic(cluster);
+    const madeBefore = made;
+    expect(madeBefore).toBeGreaterThanOrEqual(1);
+    // Records are fetched on a connection of their own.
+    const { highWatermark } = await cluster.fetch({
+      ...{ topic, partition: 0, fetchOffset: 0n, currentLeaderEpoch: -1 },
+      ...{ maxBytes: 1_024, minBytes: 0, maxWaitMs: 0, isolation: "read_committed" },
+    });
+    expect(highWatermark).toBe(0n);
+    expect(made).toBeGreaterThan(madeBefore);
     await cluster.disconnect();
   });
 
