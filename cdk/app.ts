@@ -37,6 +37,10 @@ for (const [name, { stateMachine }] of kafkaBackup.workflows) {
   new CfnOutput(stack, output, { value: stateMachine.stateMachineArn });
 }
 new CfnOutput(stack, "BucketName", { value: kafkaBackup.bucket.bucketName });
+const { encryptionKey } = kafkaBackup.bucket;
+if (encryptionKey !== undefined) {
+  new CfnOutput(stack, "BucketKeyArn", { value: encryptionKey.keyArn });
+}
 new CfnOutput(stack, "TableName", { value: kafkaBackup.table.tableName });
 new CfnOutput(stack, "AlarmTopicArn", { value: kafkaBackup.alarmTopic.topicArn });
 

@@ -14,7 +14,7 @@ import {
 import { Construct } from "constructs";
 import { acknowledgePattern, acknowledgeRule } from "#cdk/findings.ts";
 
-export type Encryption = "s3" | "kms";
+export type Encryption = "kms" | "s3";
 
 /** No version of an object can be removed before it is so many days old. */
 export interface ObjectLock {

@@ -46,7 +46,7 @@ export interface KafkaBackupProps {
   readonly network?: Network | undefined;
   /** In place of a new bucket; it must be the one that the configuration names. */
   readonly bucket?: IBucket | undefined;
-  /** Of a new bucket; `s3` unless said. */
+  /** Of a new bucket; `kms` unless said. */
   readonly encryption?: Encryption | undefined;
   /** Of a new bucket; none unless given. */
   readonly objectLock?: ObjectLock | undefined;
@@ -104,7 +104,7 @@ export class KafkaBackup extends Construct {
     const bucket = new BackupBucket(this, "Backups", {
       bucketName,
       prefix,
-      encryption: props.encryption ?? "s3",
+      encryption: props.encryption ?? "kms",
       retain: this.#stage === "aws",
       objectLock: props.objectLock,
       existing: props.bucket,

@@ -26,7 +26,7 @@ const settings = z
       .regex(/^[A-Za-z][A-Za-z0-9-]*$/)
       .default("KafkaBackup"),
     stage: z.enum(["aws", "localstack", "local"]).default("aws"),
-    encryption: z.enum(["s3", "kms"]).default("s3"),
+    encryption: z.enum(["kms", "s3"]).default("kms"),
     /** Workers of a run at a time. */
     max_concurrency: z.coerce.number().int().min(1).max(1_000).optional(),
     /** Megabytes of a worker, of which Lambda also makes its share of processors. */

@@ -95,6 +95,8 @@ export async function deployConfigurations(
     if (options.restore) await writeFile(restoreConfig, JSON.stringify(options.restore));
     const context = {
       ...{ config, stage: options.stage ?? "local", stack: options.stackName },
+      // What an emulator keeps goes with it.
+      encryption: "s3",
       ...(options.restore !== undefined && { restore_config: restoreConfig }),
     };
     const shared = [

@@ -50,7 +50,7 @@ describe("cdk synth", () => {
     const outputsOfMachines = machines.map(({ name }) => `${pascalCase(name)}StateMachineArn`);
     expect(Object.keys(template.Outputs)).toEqual([
       ...outputsOfMachines,
-      ...["BucketName", "TableName", "AlarmTopicArn"],
+      ...["BucketName", "BucketKeyArn", "TableName", "AlarmTopicArn"],
     ]);
     const schedules = Object.values<{ Type: string }>(template.Resources).filter(
       ({ Type }) => Type === "AWS::Scheduler::Schedule",
@@ -72,7 +72,7 @@ describe("what the command line says by -c", () => {
       config: "backup.yaml",
       stack: "KafkaBackup",
       stage: "aws",
-      encryption: "s3",
+      encryption: "kms",
     });
     expect(() => read({})).toThrow(/config: /);
   });

@@ -1,12 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type App, Validations } from "aws-cdk-lib";
+import { type App, type Stack, Validations } from "aws-cdk-lib";
 import { Match } from "aws-cdk-lib/assertions";
 import { Bucket } from "aws-cdk-lib/aws-s3";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { afterAll, describe, expect, test } from "vitest";
 import { functionNames } from "#cdk/function-code.ts";
+import type { KafkaBackupProps } from "#cdk/kafka-backup.ts";
 import { machines } from "#cdk/machines/all.ts";
 import { pascalCase } from "#cdk/names.ts";
 import { tableAttributes } from "#core/catalog/table.ts";
@@ -60,11 +61,6 @@ describe("S7 the bucket", () => {
         BucketName: "example-kafka-backups",
         VersioningConfiguration: { Status: "Enabled" },
         PublicAccessBlockConfiguration: { BlockPublicAcls: true, RestrictPublicBuckets: true },
-        BucketEncryption: {
-          ServerSideEncryptionConfiguration: [
-            { ServerSideEncryptionByDefault: { SSEAlgorithm: "AES256" } },
-          ],
-        },
       },
     });
     plain.template.hasResourceProperties("AWS::S3::BucketPolicy", {
@@ -79,18 +75,51 @@ describe("S7 the bucket", () => {
     });
   });
 
-  test("with kms has a key of its own that turns, and that every role with objects may use", () => {
-    full.template.hasResource("AWS::KMS::Key", {
+  test("is encrypted by a key of its own that turns, and is asked for rarely", () => {
+    const [key, ...others] = bucketKeys(plain);
+    expect(others).toEqual([]);
+    plain.template.hasResource("AWS::KMS::Key", {
       DeletionPolicy: "Retain",
-      Properties: { EnableKeyRotation: true },
+      Properties: { EnableKeyRotation: true, KeyPolicy: ofTheAccountAlone },
     });
-    const roles = Object.entries(statementsByRole(full.template));
-    const mayUse = (key: RegExp, each: readonly Statement[]) =>
-      each.some((s) => s.actions.includes("kms:Decrypt") && s.resources.some((r) => key.test(r)));
-    for (const [role, each] of roles) {
-      const withObjects = each.some(({ actions }) => actions.includes("s3:GetObject"));
-      expect([role, mayUse(/BackupsKey/, each)]).toEqual([role, withObjects]);
+    plain.template.hasResourceProperties("AWS::S3::Bucket", {
+      BucketEncryption: {
+        ServerSideEncryptionConfiguration: [
+          {
+            BucketKeyEnabled: true,
+            ServerSideEncryptionByDefault: {
+              SSEAlgorithm: "aws:kms",
+              KMSMasterKeyID: { "Fn::GetAtt": [key, "Arn"] },
+            },
+          },
+        ],
+      },
+    });
+  });
+
+  test("has a key that every role with objects may use, to write with only those who write", () => {
+    const may = (action: string, each: readonly Statement[]) =>
+      each.some(({ actions, resources }) => {
+        const isOfKey = resources.some((resource) => /BackupsKey/.test(resource));
+        return actions.includes(action) && isOfKey;
+      });
+    for (const [role, each] of Object.entries(statementsByRole(plain.template))) {
+      const does = (action: string) => each.some(({ actions }) => actions.includes(action));
+      expect([role, may("kms:Decrypt", each)]).toEqual([role, does("s3:GetObject")]);
+      expect([role, may("kms:GenerateDataKey", each)]).toEqual([role, does("s3:PutObject")]);
     }
+  });
+
+  test("with s3 is encrypted by S3's own keys, and has none", () => {
+    const without = synthesized(() => ({ encryption: "s3" }));
+    expect(bucketKeys(without)).toEqual([]);
+    without.template.hasResourceProperties("AWS::S3::Bucket", {
+      BucketEncryption: {
+        ServerSideEncryptionConfiguration: [
+          { ServerSideEncryptionByDefault: { SSEAlgorithm: "AES256" } },
+        ],
+      },
+    });
   });
 
   test("only of the configured prefix may anything be read or written", () => {
@@ -119,6 +148,15 @@ describe("S7 the bucket", () => {
       synthesize((stack) => ({ bucket: Bucket.fromBucketName(stack, "Own", "another-bucket") })),
     ).toThrow(/storage\.bucket: is example-kafka-backups, but the bucket given is another-bucket/);
   });
+
+  /** Whose policies then say who may use it. */
+  const ofTheAccountAlone = {
+    Statement: [Match.objectLike({ Action: "kms:*", Principal: { AWS: Match.anyValue() } })],
+  };
+
+  /** Besides that of the alarms' topic. */
+  const bucketKeys = ({ template }: Synthesis) =>
+    Object.keys(template.findResources("AWS::KMS::Key")).filter((id) => id.includes("Backups"));
 });
 
 describe("functions", () => {
@@ -148,6 +186,16 @@ describe("functions", () => {
     );
     expect(inNetwork.toSorted()).toEqual(talkToKafka.sort());
     expect(talkToKafka).toContain("BackupPartition");
+  });
+
+  test("without a network are in none, and no role may do anything to one", () => {
+    plain.template.allResourcesProperties("AWS::Lambda::Function", { VpcConfig: Match.absent() });
+    const actions = ({ template }: Synthesis) =>
+      Object.values(statementsByRole(template)).flatMap((each) => each.flatMap((s) => s.actions));
+    const ofNetworks = (synthesis: Synthesis) =>
+      actions(synthesis).filter((action) => action.startsWith("ec2:"));
+    expect(ofNetworks(plain)).toEqual([]);
+    expect(ofNetworks(full)).toContain("ec2:CreateNetworkInterface");
   });
 
   test("the plan knows how many workers the machine runs at a time", () => {
@@ -220,7 +268,8 @@ describe("functions", () => {
 describe("cdk-nag's AwsSolutions", () => {
   test.each([
     ["plain", () => ({})],
-    ["with a key", () => ({ encryption: "kms" as const })],
+    ["with S3's own keys", () => ({ encryption: "s3" as const })],
+    ["with all that can be asked for", everything],
   ])("finds nothing that is not acknowledged with its reason, %s", (_, props) => {
     expect(() => synthesized(props, addChecks)).not.toThrow();
   });
@@ -235,3 +284,12 @@ describe("cdk-nag's AwsSolutions", () => {
 
   const addChecks = (app: App) => Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 });
+
+function everything(stack: Stack): Partial<KafkaBackupProps> {
+  return {
+    ...fullProps(stack),
+    ...{ alarmEmail: "sre@example.org", runbook: "https://wiki.example.org/operations" },
+    ...{ workerMemoryMb: 3_008, reservedConcurrency: 9 },
+    objectLock: { mode: "governance", days: 30 },
+  };
+}

@@ -13,10 +13,9 @@ export const exampleConfig = join(import.meta.dirname, "../../cdk/example-backup
 export const secretArn =
   "arn:aws:secretsmanager:eu-central-1:111122223333:secret:AmazonMSK_backup-AbCdEf";
 
-/** All that can be asked for of a cluster with a login, in a VPC. */
+/** Of a cluster with a login, in a VPC, with backups and validations by schedules. */
 export function fullProps(stack: Stack): Partial<KafkaBackupProps> {
   return {
-    encryption: "kms",
     maxConcurrency: 7,
     login: Secret.fromSecretCompleteArn(stack, "Login", secretArn),
     configFile: join(import.meta.dirname, "with-login.yaml"),
