@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { machines } from "#cdk/machines/all.ts";
 import { pascalCase } from "#cdk/names.ts";
+import { copyNativePackages } from "#cdk/native-packages.ts";
 import { readSettings } from "#cdk/settings.ts";
 import { readJson } from "#test/cdk/synthesis.ts";
 
@@ -19,13 +20,17 @@ beforeAll(async () => {
 afterAll(() => rm(outdir, { recursive: true, force: true }));
 
 /** As the CDK's command line calls the app, without an account or a region. */
-async function synthesizeApp(more: Record<string, string>): Promise<string> {
+async function synthesizeApp(
+  more: Record<string, string>,
+  environment: Record<string, string> = {},
+): Promise<string> {
   const ofAws = Object.keys(process.env).filter((name) => /^(AWS|CDK)_/.test(name));
   const env = {
     ...process.env,
     ...Object.fromEntries(ofAws.map((name) => [name, undefined])),
     CDK_OUTDIR: outdir,
     CDK_CONTEXT_JSON: JSON.stringify({ ...context, ...more }),
+    ...environment,
   };
   await promisify(execFile)(process.execPath, ["cdk/app.ts"], { cwd: root, env });
   return JSON.stringify(readJson(join(outdir, `${more.stack}.template.json`)));
@@ -61,7 +66,18 @@ describe("cdk synth", () => {
     await expect(synthesizeApp({ stack: "WithLogin", secret_arn })).rejects.toThrow(
       /the secret with the login of source: does nothing without/,
     );
-  }, 60_000);
+  }, 180_000);
+
+  test("needs no npm once the packages with machine code for arm64 are installed", async () => {
+    const modules = join(outdir, "installed");
+    copyNativePackages("linux-arm64", modules);
+    const withoutNpm = { PATH: modules };
+    const npm = promisify(execFile)("npm", ["--version"], { env: withoutNpm });
+    await expect(npm).rejects.toMatchObject({ code: "ENOENT" });
+    const template = await synthesizeApp({ stack: "Offline" }, withoutNpm).then(JSON.parse);
+    const types = Object.values<{ Type: string }>(template.Resources).map(({ Type }) => Type);
+    expect(types).toContain("AWS::Lambda::Function");
+  }, 180_000);
 });
 
 describe("what the command line says by -c", () => {
