@@ -18,22 +18,30 @@ import {
 } from "@aws-sdk/client-dynamodb";
 import type { CatalogTable, TableItem, TableKey, TableLocation } from "#core/catalog/table.ts";
 import { BackupError, type ErrorName } from "#core/errors.ts";
-import { awsClientConfig, isOfNetwork } from "#core/storage/aws-connection.ts";
+import { awsClientConfig, isOfNetwork, keptConnections } from "#core/storage/aws-connection.ts";
 import type { Retry } from "#core/storage/retrying.ts";
 
 const connectionTimeoutMs = 5_000;
 /** Nothing sent or received for so long; a request moves 16 MB at most. */
 const idleTimeoutMs = 10_000;
+/** The SDK's own number. */
+const connectionsMax = 50;
 /** DynamoDB's limit on BatchWriteItem. */
 const writesPerBatch = 25;
 
 type StoredItem = Record<string, AttributeValue>;
 
 export function openDynamoTable(location: TableLocation, retry: Retry): CatalogTable {
+  const agent = keptConnections(idleTimeoutMs, connectionsMax);
   const client = new DynamoDBClient({
     ...awsClientConfig(location),
     maxAttempts: 1,
-    requestHandler: { connectionTimeout: connectionTimeoutMs, socketTimeout: idleTimeoutMs },
+    requestHandler: {
+      connectionTimeout: connectionTimeoutMs,
+      socketTimeout: idleTimeoutMs,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
   });
   return new DynamoTable(client, location.table, retry);
 }

@@ -29,6 +29,16 @@ export function awsClientConfig(connection: AwsConnection) {
 }
 
 /**
+ * How connections are kept for a service whose requests give up when nothing moved for
+ * `silentMsMax`. Those that wait for a request are closed after half of that: where a gateway on
+ * the way has forgotten all of them, the first attempt alone finds it out, and the second one, by
+ * then, gets a new connection.
+ */
+export function keptConnections(silentMsMax: number, connectionsMax: number) {
+  return { keepAlive: true, maxSockets: connectionsMax, timeout: silentMsMax / 2 };
+}
+
+/**
  * Whether what the AWS SDK threw comes of the way to the service: it bears Node's code then. Node's
  * own argument errors have codes too (ERR_...); they are mistakes of this program.
  */

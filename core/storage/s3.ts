@@ -28,7 +28,7 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { BackupError, isBackupError } from "#core/errors.ts";
-import { awsClientConfig } from "#core/storage/aws-connection.ts";
+import { awsClientConfig, keptConnections } from "#core/storage/aws-connection.ts";
 import type {
   CreateOutcome,
   ListedObject,
@@ -59,7 +59,7 @@ export function openS3(location: S3Location, retry: Retry): StorageBackend {
 }
 
 function clientConfig(location: S3Location): S3ClientConfig {
-  const agent = { keepAlive: true, maxSockets: connectionsMax };
+  const agent = keptConnections(idleTimeoutMs, connectionsMax);
   return {
     ...awsClientConfig(location),
     maxAttempts: 1,

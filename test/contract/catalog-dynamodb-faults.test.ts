@@ -147,3 +147,12 @@ test.each([
   },
   30_000,
 );
+
+test("C3: connections that a gateway has forgotten cost one attempt, however many wait", async () => {
+  const table = await openAt(`http://${proxy.address}`, { ...defaultRetryPolicy, attemptsMax: 2 });
+  const items = Array.from({ length: 8 }, (_, i) => ({ pk: "a", sk: String(i) }));
+  await Promise.all(items.map((item) => table.put(item, 1)));
+  proxy.set({ kind: "half-open" });
+  proxy.set(undefined);
+  expect(await collect(table.query("a", ""))).toHaveLength(items.length);
+}, 60_000);

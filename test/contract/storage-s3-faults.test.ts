@@ -4,9 +4,10 @@ import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from "@aws
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openStorage } from "#core/storage/open.ts";
-import { defaultRetryPolicy } from "#core/storage/retrying.ts";
+import { defaultRetryPolicy, type RetryPolicy } from "#core/storage/retrying.ts";
 import { systemClock } from "#core/system.ts";
 import { startMinistack } from "#local/ministack.ts";
+import { startFaultProxy } from "#test/support/fault-proxy.ts";
 import {
   type Answer,
   type Fate,
@@ -27,18 +28,14 @@ let storage: StorageBackend;
 beforeAll(async () => {
   await client.send(new CreateBucketCommand({ Bucket: bucket }));
   faults = await startHttpFaults(endpoint);
-  storage = await openStorage(
-    {
-      backend: "s3",
-      bucket,
-      prefix: "faults",
-      endpoint: faults.url,
-      access_key_id: credentials.accessKeyId,
-      secret_access_key: credentials.secretAccessKey,
-    },
-    { clock: systemClock, policy: { ...defaultRetryPolicy, firstPauseMs: 0 } },
-  );
+  storage = await openAt(faults.url, { ...defaultRetryPolicy, firstPauseMs: 0 });
 });
+
+function openAt(endpoint: string, policy: RetryPolicy): Promise<StorageBackend> {
+  const { accessKeyId: access_key_id, secretAccessKey: secret_access_key } = credentials;
+  const location = { bucket, prefix: "faults", endpoint, access_key_id, secret_access_key };
+  return openStorage({ backend: "s3", ...location }, { clock: systemClock, policy });
+}
 
 afterAll(async () => {
   await storage.close();
@@ -148,3 +145,15 @@ test("a listing goes on where its answer was lost", async () => {
   expect(struck()).toBe(1);
   expect(listed).toEqual(keys);
 });
+
+test("C3: connections that a gateway has forgotten cost one attempt, however many wait", async () => {
+  const proxy = await startFaultProxy(Number(new URL(endpoint).port));
+  const behind = await openAt(`http://${proxy.address}`, { ...defaultRetryPolicy, attemptsMax: 2 });
+  const keys = Array.from({ length: 8 }, (_, i) => `kept/${i}`);
+  await Promise.all(keys.map((key) => behind.put(key, Buffer.from(key))));
+  proxy.set({ kind: "half-open" });
+  proxy.set(undefined);
+  expect((await behind.get("kept/0")).toString()).toBe("kept/0");
+  await behind.close();
+  await proxy.stop();
+}, 120_000);

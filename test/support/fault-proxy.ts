@@ -11,15 +11,19 @@ import { setTimeout as sleep } from "node:timers/promises";
  * - `lose-answers`: requests reach the server, which does them; of every `every` answers the last
  *   is not passed on, and its connection is reset.
  * - `slow`: answers pass at so many bytes a second.
- * - `silent`: nothing passes either way, and no connection is closed: half-open.
+ * - `silent`: nothing passes either way for a while, and no connection is closed.
+ * - `half-open`: the same, but connections that were open in the while never carry anything again,
+ *   as where a gateway has forgotten them: only new ones work when it heals.
  * - `hold`: the first piece of a request that `matches`, and all that follows it on its connection,
- *   is kept from the server; when it heals they are lost with the connection.
+ *   is kept from the server; when it heals they are lost with the connection, which is reset, or
+ *   stays as it is where the next fault is `half-open`.
  */
 export type Fault =
   | { readonly kind: "refuse" }
   | { readonly kind: "lose-answers"; readonly every: number }
   | { readonly kind: "slow"; readonly bytesPerSecond: number }
   | { readonly kind: "silent" }
+  | { readonly kind: "half-open" }
   | { readonly kind: "hold"; readonly matches: (piece: Buffer) => boolean };
 
 export interface FaultProxy {
@@ -64,6 +68,8 @@ export async function startFaultProxy(targetPort: number | (() => number)): Prom
   let faults = 0;
   let answers = 0;
   const open = new Set<Pair>();
+  /** That a half-open fault has met. */
+  const forgotten = new WeakSet<Pair>();
 
   const reset = (pair: Pair) => {
     faults += 1;
@@ -89,6 +95,13 @@ export async function startFaultProxy(targetPort: number | (() => number)): Prom
     return undefined;
   };
 
+  /** A piece is lost, and all that comes after it; neither end is told. */
+  const forget = async ([client]: Pair) => {
+    faults += 1;
+    if (!client.destroyed) await once(client, "close");
+    return false;
+  };
+
   /** Waits as the fault says; true where the piece is to be passed on. */
   const mayPass = async (pair: Pair, piece: Buffer, isAnswer: boolean) => {
     await holdOn(pair, isAnswer ? 0 : piece.length)?.over;
@@ -98,9 +111,11 @@ export async function startFaultProxy(targetPort: number | (() => number)): Prom
       const held = fault;
       faults += 1;
       while (fault === held && !pair[0].destroyed) await sleep(heldPauseMs);
+      if (forgotten.has(pair)) return forget(pair);
       for (const socket of pair) socket.resetAndDestroy();
       return false;
     }
+    if (forgotten.has(pair)) return forget(pair);
     if (isAnswer && fault?.kind === "slow") {
       faults += 1;
       await sleep((piece.length / fault.bytesPerSecond) * 1_000);
@@ -121,11 +136,10 @@ export async function startFaultProxy(targetPort: number | (() => number)): Prom
         if (!(await mayPass(pair, piece, to === pair[0]))) return;
         if (!to.write(piece)) await Promise.race([once(to, "drain"), once(to, "close")]);
       }
-      to.end();
+      if (!forgotten.has(pair)) to.end();
     } catch {
-      to.destroy();
-    } finally {
-      open.delete(pair);
+      // Who is forgotten does not hear of the other's end either.
+      if (!forgotten.has(pair)) to.destroy();
     }
   };
 
@@ -134,8 +148,12 @@ export async function startFaultProxy(targetPort: number | (() => number)): Prom
     const upstream = tcpConnect({ port, host: "127.0.0.1", allowHalfOpen: true });
     const pair = [client, upstream] as const;
     open.add(pair);
-    pump(pair, client, upstream);
-    pump(pair, upstream, client);
+    if (fault?.kind === "half-open") forgotten.add(pair);
+    // One way may end long before the other.
+    const ways = [pump(pair, client, upstream), pump(pair, upstream, client)];
+    Promise.all(ways).then(() => {
+      if (!forgotten.has(pair)) open.delete(pair);
+    });
     if (fault?.kind === "refuse") reset(pair);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -146,6 +164,7 @@ export async function startFaultProxy(targetPort: number | (() => number)): Prom
     set(next) {
       fault = next;
       if (fault?.kind === "refuse") for (const pair of open) reset(pair);
+      if (fault?.kind === "half-open") for (const pair of open) forgotten.add(pair);
     },
     holdAfter(bytes) {
       const { promise: held, resolve: begin } = Promise.withResolvers<void>();
