@@ -6,12 +6,14 @@ import { silentLogger } from "#core/runtime.ts";
 import { openMemory } from "#core/storage/memory.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { collect } from "#test/support/collect.ts";
+import { testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic } from "#test/support/kafka.ts";
 import { startTwoBrokers, type TwoBrokers } from "#test/support/two-brokers.ts";
 
 const groups = Array.from({ length: 20 }, (_, index) => `group ${10 + index}`);
 let brokers: TwoBrokers;
 let cluster: Cluster;
+let topic: string;
 
 /** Gives up soon: what is asked of a dead broker is asked again for as long. */
 const connect = () =>
@@ -20,7 +22,7 @@ const connect = () =>
 beforeAll(async () => {
   brokers = await startTwoBrokers();
   const patient = await connectForTests({ bootstrap_servers: [brokers.bootstrapServers] });
-  const topic = await createTopic(patient);
+  topic = await createTopic(patient);
   const position = { topic, partition: 0, offset: 0n, leaderEpoch: -1, metadata: "" };
   for (const group of groups) {
     expect(await patient.commitOffsets(group, [position])).toMatchObject([{ error: undefined }]);
@@ -45,6 +47,9 @@ test("K8: groups are listed from every broker, and a list without one of them is
   expect(await leadersOfGroups()).toEqual(new Set([1, 2]));
   const good = await takeSnapshot(deps, request);
   expect(Object.keys(good.consumer_groups)).toEqual(groups);
+  const engine = testEngine(cluster);
+  expect(await engine.backup([topic])).toMatchObject({ status: "done", generation: 1 });
+  const committed = await engine.catalog.latestManifest(engine.backupId);
 
   // It is there and does not answer; then it is known to be gone, and its groups have no leader.
   await brokers.second.stop("SIGKILL");
@@ -60,6 +65,11 @@ test("K8: groups are listed from every broker, and a list without one of them is
   await expect(cluster.committedOffsets()).rejects.toMatchObject({
     name: "BrokerUnavailableError",
   });
+  await expect(engine.backup([topic])).rejects.toMatchObject({
+    name: "BrokerUnavailableError",
+    message: expect.stringContaining("groups cannot all be listed: "),
+  });
+  expect(await engine.catalog.latestManifest(engine.backupId)).toEqual(committed);
   const named = takeSnapshot(deps, { groups: { groups: [...groups] }, description: "" });
   await expect(named).rejects.toMatchObject({ name: "BrokerUnavailableError" });
   expect(await collect(listSnapshotIds(storage))).toEqual([good.snapshot_id]);
