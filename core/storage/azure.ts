@@ -36,9 +36,10 @@ import type { AzureLocation } from "#core/storage/location.ts";
 import { createMarked } from "#core/storage/marked-create.ts";
 import { PartBuffers, type PartUpload, PartWriter } from "#core/storage/part-writer.ts";
 import type { Retry } from "#core/storage/retrying.ts";
+import { IdleLimit, limitMsOf } from "#core/storage/time-limit.ts";
 
-/** A block of 8 MiB over 1 Mbit/s takes 67 s. */
-const requestTimeoutMs = 300_000;
+/** What a page of 5,000 blobs takes as XML. */
+const pageBytesMax = 4 * 1024 * 1024;
 /** Each blob is a request of its own. */
 const deletesAtOnce = 16;
 /** Names of metadata are C# identifiers. */
@@ -101,7 +102,11 @@ class AzureStorage implements StorageBackend {
   async createIfAbsent(key: string, body: Uint8Array): Promise<CreateOutcome> {
     const blob = this.#blob(key);
     return this.#creating("create", key, async () => {
-      await blob.upload(body, body.length, { ...onlyIfAbsent, ...checksumOf(body), ...inTime() });
+      await blob.upload(body, body.length, {
+        ...onlyIfAbsent,
+        ...checksumOf(body),
+        ...inTime(body),
+      });
     });
   }
 
@@ -112,7 +117,7 @@ class AzureStorage implements StorageBackend {
   async put(key: string, body: Uint8Array): Promise<void> {
     const blob = this.#blob(key);
     await this.#translated("write", key, () =>
-      blob.upload(body, body.length, { ...checksumOf(body), ...inTime() }),
+      blob.upload(body, body.length, { ...checksumOf(body), ...inTime(body) }),
     );
   }
 
@@ -143,7 +148,9 @@ class AzureStorage implements StorageBackend {
     const after = options.after === undefined ? undefined : Buffer.from(options.after);
     const start = this.#prefix + checkKeyPrefix(prefix);
     const pages = this.#pages(prefix, (settings) =>
-      this.#container.listBlobsFlat({ prefix: start, ...inXml, ...inTime() }).byPage(settings),
+      this.#container
+        .listBlobsFlat({ prefix: start, ...inXml, ...inTimeOfPage() })
+        .byPage(settings),
     );
     for await (const page of pages) {
       for (const { name, properties } of page.segment.blobItems) {
@@ -159,7 +166,7 @@ class AzureStorage implements StorageBackend {
     const start = this.#prefix + checkKeyPrefix(prefix);
     const pages = this.#pages(prefix, (settings) =>
       this.#container
-        .listBlobsByHierarchy("/", { prefix: start, ...inXml, ...inTime() })
+        .listBlobsByHierarchy("/", { prefix: start, ...inXml, ...inTimeOfPage() })
         .byPage(settings),
     );
     for await (const page of pages) {
@@ -186,15 +193,21 @@ class AzureStorage implements StorageBackend {
   async #read(key: string, position: number, length: number | undefined): Promise<Buffer> {
     const blob = this.#blob(key);
     return this.#translated("read", key, async () => {
-      const answer = await blob.download(position, length, inTime());
-      const body = Buffer.allocUnsafeSlow(answer.contentLength ?? 0);
-      let filled = 0;
-      for await (const chunk of answer.readableStreamBody ?? []) {
-        filled += (chunk as Buffer).copy(body, filled);
+      const limit = new IdleLimit();
+      try {
+        const answer = await blob.download(position, length, { abortSignal: limit.signal });
+        const body = Buffer.allocUnsafeSlow(answer.contentLength ?? 0);
+        let filled = 0;
+        for await (const chunk of answer.readableStreamBody ?? []) {
+          limit.moved();
+          filled += (chunk as Buffer).copy(body, filled);
+        }
+        if (filled === body.length) return body;
+        const problem = `${filled} of ${body.length} bytes came`;
+        throw new BackupError("StorageUnavailableError", `${this.url}: ${key}: ${problem}`);
+      } finally {
+        limit.end();
       }
-      if (filled === body.length) return body;
-      const problem = `${filled} of ${body.length} bytes came`;
-      throw new BackupError("StorageUnavailableError", `${this.url}: ${key}: ${problem}`);
     });
   }
 
@@ -232,7 +245,7 @@ class AzureStorage implements StorageBackend {
     return {
       createWhole: (body) =>
         this.#creatingMarked(key, mark, async () => {
-          await blob.upload(body, body.length, { ...marked, ...checksumOf(body), ...inTime() });
+          await blob.upload(body, body.length, { ...marked, ...checksumOf(body), ...inTime(body) });
         }),
       begin: async () => mark,
       sendPart: (_uploadId, partNumber, body, abortSignal) =>
@@ -240,7 +253,7 @@ class AzureStorage implements StorageBackend {
           this.#translated("send a block of", key, async () => {
             abortSignal.throwIfAborted();
             const id = blockId(mark, partNumber);
-            const inTimeToo = AbortSignal.any([abortSignal, inTime().abortSignal]);
+            const inTimeToo = AbortSignal.any([abortSignal, inTime(body).abortSignal]);
             const options = { ...checksumOf(body), abortSignal: inTimeToo };
             await blob.stageBlock(id, body, body.length, options);
             return id;
@@ -292,8 +305,12 @@ class AzureStorage implements StorageBackend {
 const inXml = { responseFormat: StorageResponseFormat.Xml } as const;
 
 /** The SDK waits for an answer for ever. */
-function inTime(): { abortSignal: AbortSignal } {
-  return { abortSignal: AbortSignal.timeout(requestTimeoutMs) };
+function inTime(sent?: Uint8Array): { abortSignal: AbortSignal } {
+  return { abortSignal: AbortSignal.timeout(limitMsOf(sent?.length ?? 0)) };
+}
+
+function inTimeOfPage(): { abortSignal: AbortSignal } {
+  return { abortSignal: AbortSignal.timeout(limitMsOf(pageBytesMax)) };
 }
 
 /** Checked by the service; 600 MB/s. */

@@ -8,9 +8,8 @@
  */
 import { GoogleAuth } from "google-auth-library";
 import { BackupError, type ErrorName } from "#core/errors.ts";
+import { IdleLimit, idleMs } from "#core/storage/time-limit.ts";
 
-/** A chunk of 8 MiB over 1 Mbit/s takes 67 s. */
-const requestTimeoutMs = 300_000;
 const scope = "https://www.googleapis.com/auth/devstorage.read_write";
 
 export interface GcsRequest {
@@ -51,17 +50,7 @@ export function gcsRequests({ endpoint, isAnonymous, storageUrl }: GcsService): 
     const answer = await attempt(where, async () => {
       const headers = new Headers(await credentials(auth, where));
       for (const [name, value] of Object.entries(request.headers ?? {})) headers.set(name, value);
-      const limit = AbortSignal.timeout(requestTimeoutMs);
-      const response = await fetch(new URL(withQuery(request), endpoint), {
-        method: request.method,
-        headers,
-        body: request.body ?? null,
-        // 308 is how a resumable upload says that it goes on.
-        redirect: "manual",
-        signal: request.signal === undefined ? limit : AbortSignal.any([request.signal, limit]),
-      });
-      const body = Buffer.from(await response.arrayBuffer());
-      return { status: response.status, headers: response.headers, body };
+      return exchange(new URL(withQuery(request), endpoint), headers, request);
     });
     const isExpected = request.expected?.includes(answer.status) ?? false;
     if ((answer.status >= 200 && answer.status < 300) || isExpected) return answer;
@@ -69,19 +58,59 @@ export function gcsRequests({ endpoint, isAnonymous, storageUrl }: GcsService): 
   };
 }
 
+async function exchange(url: URL, headers: Headers, request: GcsRequest): Promise<GcsAnswer> {
+  const { method, body = null } = request;
+  const limit = new IdleLimit(body?.length);
+  const signals = request.signal === undefined ? [] : [request.signal];
+  const signal = AbortSignal.any([...signals, limit.signal]);
+  try {
+    // 308 is how a resumable upload says that it goes on.
+    const response = await fetch(url, { method, headers, body, redirect: "manual", signal });
+    const pieces: Uint8Array[] = [];
+    for await (const piece of response.body ?? []) {
+      limit.moved();
+      pieces.push(piece);
+    }
+    return { status: response.status, headers: response.headers, body: Buffer.concat(pieces) };
+  } finally {
+    limit.end();
+  }
+}
+
 async function credentials(auth: GoogleAuth | undefined, where: string): Promise<Headers> {
   if (auth === undefined) return new Headers();
   try {
-    return await auth.getRequestHeaders();
+    return await inTime(auth.getRequestHeaders());
   } catch (error) {
-    if (error instanceof Error && networkCodes.test(networkCode(error))) throw error;
+    if (isOfNetwork(error)) throw error;
     // The library's messages name files and hosts, never keys.
     const reason = error instanceof Error ? error.message.slice(0, reasonLengthMax) : "";
+    const status = statusOf(error);
+    if (status !== undefined && isPassing(status)) {
+      const what = `no credentials now: HTTP ${status} (${reason})`;
+      throw new BackupError(nameOf(status), `${where}: ${what}`, { cause: error });
+    }
     throw new BackupError("AccessDeniedError", `${where}: no credentials (${reason})`, {
       cause: error,
       hint: "Set GOOGLE_APPLICATION_CREDENTIALS, log in with gcloud, or run under a service account.",
     });
   }
+}
+
+/** The library waits for a token without end. */
+function inTime<T>(work: Promise<T>): Promise<T> {
+  const limit = AbortSignal.timeout(idleMs);
+  const expired = new Promise<never>((_, reject) => {
+    limit.addEventListener("abort", () => reject(limit.reason), { once: true });
+  });
+  return Promise.race([work, expired]);
+}
+
+/** Of what the library throws when it was answered. */
+function statusOf(error: unknown): number | undefined {
+  const { status, response } = error as { status?: unknown; response?: { status?: unknown } };
+  const found = status ?? response?.status;
+  return typeof found === "number" ? found : undefined;
 }
 
 function withQuery({ url, query = {} }: GcsRequest): string {
@@ -169,5 +198,10 @@ function nameOf(status: number): ErrorName {
   if (status === 401 || status === 403) return "AccessDeniedError";
   if (status === 404) return "ObjectNotFoundError";
   if (status === 429) return "ThrottledError";
-  return status === 408 || status >= 500 ? "StorageUnavailableError" : "InvalidRequestError";
+  return isPassing(status) ? "StorageUnavailableError" : "InvalidRequestError";
+}
+
+/** What a pause may mend. */
+function isPassing(status: number): boolean {
+  return status === 408 || status === 429 || status >= 500;
 }
