@@ -19,6 +19,8 @@ import type { Clock, Logger } from "#core/runtime.ts";
 
 /** Longer than a broker's session (9 s) and the election after it, as in a rolling restart. */
 export const retryBudgetMsDefault = 30_000;
+/** Else one attempt asks thirty brokers, 10 s each, where a network drops all packets to them. */
+const candidatesMsMax = 30_000;
 const retryPauseMsMin = 100;
 const retryPauseMsMax = 2_000;
 
@@ -47,6 +49,8 @@ export class Session {
   readonly #nodes = new Map<number, BrokerAddress>();
   readonly #topics = new Map<string, MetadataTopic>();
   readonly #laneNumbers = new Map<string, number>();
+  /** Brokers that had no answer when they were asked last, the one of longest ago first. */
+  readonly #silent = new Set<string>();
   #controllerId = -1;
 
   constructor(deps: SessionDeps) {
@@ -77,15 +81,21 @@ export class Session {
     check?: (response: Response, address: BrokerAddress) => void,
   ): Promise<Response> {
     const failures: unknown[] = [];
+    const giveUpAtMs = this.clock.monotonicMs() + candidatesMsMax;
     for (const address of this.#candidates()) {
+      const name = addressOf(address);
       try {
         const response = await this.connections.call(address, "admin", api, request);
         check?.(response, address);
+        this.#silent.delete(name);
         return response;
       } catch (error) {
         if (!isBackupError(error, "BrokerUnavailableError")) throw error;
         this.connections.signal.throwIfAborted();
+        this.#silent.delete(name);
+        this.#silent.add(name);
         failures.push(error);
+        if (this.clock.monotonicMs() >= giveUpAtMs) break;
       }
     }
     const reasons = new Set(failures.map((error) => (error as Error).message));
@@ -202,12 +212,18 @@ export class Session {
     throw topicError(topic, found?.errorCode ?? topicErrorUnknown);
   }
 
-  /** Known brokers in random order, then the bootstrap servers. */
+  /**
+   * Known brokers in random order, then the bootstrap servers; last those that had no answer, so
+   * that each has its turn where there are more than one attempt has the time for.
+   */
   #candidates(): BrokerAddress[] {
     const nodes = this.nodes();
     const start = Math.floor(Math.random() * nodes.length);
     const addresses = [...nodes.slice(start), ...nodes.slice(0, start), ...this.#deps.bootstrap];
-    return [...new Map(addresses.map((address) => [addressOf(address), address])).values()];
+    const byName = new Map(addresses.map((address) => [addressOf(address), address]));
+    const silent = [...this.#silent].flatMap((name) => byName.get(name) ?? []);
+    for (const name of this.#silent) byName.delete(name);
+    return [...byName.values(), ...silent];
   }
 }
 

@@ -1,6 +1,7 @@
 /** Which broker's word a session takes. */
 import { expect, test } from "vitest";
 import { unwatched } from "#core/circuit-breaker.ts";
+import { BackupError } from "#core/errors.ts";
 import type { BrokerAddress } from "#core/kafka/broker-connection.ts";
 import type { BrokerConnections } from "#core/kafka/broker-connections.ts";
 import { committedOffsets } from "#core/kafka/group-requests.ts";
@@ -59,4 +60,39 @@ test.each([
     name: "BrokerUnavailableError",
     message: "one:9092 does not know the cluster yet",
   });
+});
+
+/** Brokers of which only the last one answers; each other one takes 10 s to say nothing. */
+function sessionOfSilent(count: number) {
+  const clock = new FakeClock();
+  const asked: string[] = [];
+  const call = async ({ host }: BrokerAddress) => {
+    asked.push(host);
+    if (host === `b${count}`) return full;
+    await clock.sleep(10_000);
+    throw new BackupError("BrokerUnavailableError", `${host} is away`);
+  };
+  const { signal } = new AbortController();
+  const connections = { call, signal, watch: unwatched } as unknown as BrokerConnections;
+  const bootstrap = Array.from({ length: count }, (_, i) => ({ host: `b${i + 1}`, port: 9092 }));
+  const session = new Session({
+    ...{ clock, logger: silentLogger, connections, bootstrap },
+    ...{ retryBudgetMs: 30_000, lanes: 1 },
+  });
+  return { clock, session, asked };
+}
+
+test("an attempt goes on where the one before ended, and so finds the one that answers", async () => {
+  const { clock, session, asked } = sessionOfSilent(6);
+  await clock.runUntil(session.brokerIds());
+  expect(asked).toEqual(["b1", "b2", "b3", "b4", "b5", "b6"]);
+});
+
+test("however many brokers are silent, a request is given up in about a minute", async () => {
+  const { clock, session, asked } = sessionOfSilent(30);
+  await expect(clock.runUntil(session.brokerIds())).rejects.toMatchObject({
+    name: "BrokerUnavailableError",
+  });
+  expect(asked).toEqual(["b1", "b2", "b3", "b4", "b5", "b6"]);
+  expect(clock.monotonicMs()).toBeLessThan(70_000);
 });
