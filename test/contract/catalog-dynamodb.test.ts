@@ -1,9 +1,10 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import type { Catalog } from "#core/catalog/catalog.ts";
+import type { Catalog, Lease } from "#core/catalog/catalog.ts";
 import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { CatalogTable, TableLocation } from "#core/catalog/table.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
+import { runDocumentKey } from "#core/storage/keys.ts";
 import { openMemory } from "#core/storage/memory.ts";
 import { systemClock } from "#core/system.ts";
 import { startMinistack } from "#local/ministack.ts";
@@ -133,6 +134,123 @@ describe("a catalogue with a table", () => {
       message: expect.stringContaining("newer lease"),
     });
     await lease.release();
+  });
+
+  describe("C5: a process that was paused until another took its lease over", () => {
+    const ownRun = { ...run, run_id: "20260131T120000Z-0a" };
+    const nextRun = { ...run, run_id: "20260131T120100Z-0b" };
+    const ofNext = { ...at, runId: nextRun.run_id };
+    let table: CatalogTable;
+    let paused: OpenedCatalog;
+    let living: OpenedCatalog;
+    let lost: Lease;
+
+    beforeEach(async () => {
+      table = await openTable(created.location, { clock: systemClock });
+      tables.push(table);
+      paused = await openOn(storage, created.location);
+      living = await openOn(storage, created.location);
+      lost = await paused.catalog.acquireLease(scope, 0, never);
+    });
+
+    const takeOver = () => living.clock.runUntil(living.catalog.acquireLease(scope, 35_000, never));
+
+    /** All that the table says of the backup and of the next run's checkpoints. */
+    async function itemsInTable() {
+      const pks = ["backups", "backup#orders", `checkpoints#orders#${nextRun.run_id}#orders`];
+      return (await Promise.all(pks.map((pk) => collect(table.query(pk, ""))))).flat();
+    }
+
+    test("cannot open a run again that the other has committed", async () => {
+      await paused.catalog.writeOpenRun("orders", ownRun);
+      const { token } = await takeOver();
+      const { run: reference, ...entry } = runEntryOf(1);
+      const committed = manifestOf({
+        backup_id: "orders",
+        runs: [
+          {
+            ...{ ...entry, run_id: ownRun.run_id, lease_token: token },
+            run: { ...reference, key: runDocumentKey(ownRun.run_id) },
+          },
+        ],
+      });
+      await living.catalog.commitManifest(committed);
+      await living.catalog.closeRun("orders", ownRun.run_id);
+      const before = await itemsInTable();
+      expect(before).toContainEqual(
+        expect.objectContaining({ sk: `run#${ownRun.run_id}`, status: "committed" }),
+      );
+
+      await paused.catalog.writeOpenRun("orders", ownRun);
+      expect(await itemsInTable()).toEqual(before);
+      // What it left in the bucket is of a base that was continued: the next run closes it.
+      expect(await living.catalog.openRun("orders")).toMatchObject({ base_generation: 0 });
+      expect((await living.catalog.latestManifest("orders"))?.manifest).toEqual(committed);
+    });
+
+    test("commits nothing where the other has, and leaves the table as it is", async () => {
+      const { token } = await takeOver();
+      const stored = await living.catalog.commitManifest(manifestBy(token));
+      const before = await itemsInTable();
+      await expect(paused.catalog.commitManifest(manifestBy(lost.token))).rejects.toMatchObject({
+        name: "BackupConflictError",
+      });
+      expect(await itemsInTable()).toEqual(before);
+      expect(await living.catalog.latestManifest("orders")).toEqual(stored);
+    });
+
+    test("turns nothing back that the other committed on top of its own commit", async () => {
+      const own = manifestBy(lost.token);
+      const first = await catalogOn(storage).commitManifest(own);
+      const { token } = await takeOver();
+      const second = manifestOf({
+        ...{ backup_id: "orders", generation: 2, previous_sha256: first.sha256 },
+        runs: [own.runs[0]!, { ...runEntryOf(2), lease_token: token }],
+      });
+      await living.catalog.commitManifest(second);
+      // It had been paused between the bucket and the table, and goes on there.
+      expect(await paused.catalog.commitManifest(own)).toEqual(first);
+      const summaries = await collect(table.query("backups", ""));
+      expect(summaries).toMatchObject([{ sk: "orders", order: 2 }]);
+      expect(await collect(living.catalog.summaries())).toMatchObject([
+        { summary: { generation: 2 } },
+      ]);
+      expect((await catalogOn(storage).latestManifest("orders"))?.manifest).toEqual(second);
+      const copy = JSON.parse((await storage.get("orders/manifest.json")).toString());
+      expect(copy.generation).toBe(2);
+    });
+
+    test("closes its own run again without harm to the one that the other has open", async () => {
+      await paused.catalog.writeOpenRun("orders", ownRun);
+      const first = await paused.catalog.commitManifest(manifestBy(lost.token));
+      await takeOver();
+      await living.catalog.closeRun("orders", ownRun.run_id);
+      await living.catalog.writeOpenRun("orders", { ...nextRun, base_generation: 1 });
+      await living.catalog.appendCheckpoint(ofNext, checkpointOf(0));
+      const before = await itemsInTable();
+
+      await paused.catalog.closeRun("orders", ownRun.run_id);
+      expect(await itemsInTable()).toEqual(before);
+      expect(await living.catalog.openRun("orders")).toMatchObject({ run_id: nextRun.run_id });
+      expect(await living.catalog.checkpoints(ofNext)).toEqual([checkpointOf(0)]);
+      expect(await catalogOn(storage).checkpoints(ofNext)).toEqual([checkpointOf(0)]);
+      expect(await living.catalog.latestManifest("orders")).toEqual(first);
+    });
+
+    test("does not tell the table that the lease is its own, nor that it is free", async () => {
+      const held = await takeOver();
+      await expect(lost.renew()).rejects.toMatchObject({ name: "BackupConflictError" });
+      await lost.release();
+      const { owner, token } = held.holder;
+      expect(await leaseInTable()).toMatchObject({ owner, token, released: false });
+      await held.renew();
+      expect(await leaseInTable()).toMatchObject({ owner, token: held.token, released: false });
+    });
+
+    async function leaseInTable() {
+      const [lease] = await collect(table.query("backup#orders", "lease#"));
+      return lease!;
+    }
   });
 
   test("a checkpoint that has no room in an item is read from the bucket", async () => {
