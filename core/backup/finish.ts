@@ -18,7 +18,7 @@ import {
   type TopicState,
 } from "#core/catalog/manifest.ts";
 import { sumOfTotals } from "#core/catalog/totals.ts";
-import { BackupError } from "#core/errors.ts";
+import { BackupError, isBackupError } from "#core/errors.ts";
 import { softwareName } from "#core/software.ts";
 
 /** Checkpoints of this many partitions are read at once. */
@@ -75,9 +75,30 @@ export async function finishBackup(
     run_pages: base?.run_pages ?? [],
     runs: [...(base?.runs ?? []), entry],
   };
-  const stored = await catalog.commitManifest(manifest);
-  await catalog.closeRun(plan.backup_id, plan.state_id);
-  return { stored, entry, gaps: gapsAdded(base, stored.manifest) };
+  try {
+    const stored = await catalog.commitManifest(manifest);
+    await catalog.closeRun(plan.backup_id, plan.state_id);
+    return { stored, entry, gaps: gapsAdded(base, stored.manifest) };
+  } catch (error) {
+    throw await toldAsCommitted(deps, plan, error);
+  }
+}
+
+/** What failed behind the commit is told as that, for then the backup is there, and whole. */
+async function toldAsCommitted(
+  { catalog }: FinishDeps,
+  { backup_id, run_id }: BackupPlan,
+  error: unknown,
+): Promise<unknown> {
+  const newest = await catalog.latestManifest(backup_id).catch(() => undefined);
+  if (!isBackupError(error) || newest?.manifest.runs.at(-1)?.run_id !== run_id) return error;
+  const { generation } = newest.manifest;
+  return new BackupError(
+    error.name,
+    `generation ${generation} of backup "${backup_id}" is committed and whole, but what the run ` +
+      `leaves behind could not be tidied up: ${error.message}`,
+    { cause: error, hint: "Nothing is missing. The next run of this backup id tidies up." },
+  );
 }
 
 /** A manifest says only what is not so anyway. */

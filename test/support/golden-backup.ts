@@ -1,11 +1,11 @@
-/** The golden backup of format version 1 (test/fixtures/v1/backup), in memory. */
+/** What format version 1 wrote (test/fixtures/v1), the golden backup above all, in memory. */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { openMemory } from "#core/storage/memory.ts";
 
-const folder = join(import.meta.dirname, "../fixtures/v1/backup");
+const fixtures = join(import.meta.dirname, "../fixtures/v1");
 
 export type Objects = ReadonlyMap<string, Buffer>;
 
@@ -35,7 +35,13 @@ export interface ExpectedBackup {
 }
 
 /** By key. */
-export async function goldenObjects(): Promise<Objects> {
+export function goldenObjects(): Promise<Objects> {
+  return fixtureObjects("backup");
+}
+
+/** Of another fixture; what explains a fixture stands in its folder, its objects in folders there. */
+export async function fixtureObjects(name: "backup" | "catalog" | "ranges"): Promise<Objects> {
+  const folder = join(fixtures, name);
   const objects = new Map<string, Buffer>();
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
@@ -53,7 +59,7 @@ export async function storageOf(objects: Objects): Promise<StorageBackend> {
 }
 
 export async function goldenRecords(): Promise<ExpectedBackup> {
-  return JSON.parse(await readFile(join(folder, "expected.json"), "utf8"));
+  return JSON.parse(await readFile(join(fixtures, "backup", "expected.json"), "utf8"));
 }
 
 /** The records of a partition's life. Throws where the fixture has none. */

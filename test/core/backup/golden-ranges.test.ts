@@ -1,6 +1,4 @@
 /** I3: what format version 1 keeps of a run that reads ranges is read for ever. */
-import { readdir, readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { type BackupPlan, backupPlan } from "#core/backup/contract.ts";
 import { finishBackup } from "#core/backup/finish.ts";
@@ -10,15 +8,14 @@ import { parseDocument } from "#core/catalog/documents.ts";
 import { readNamedKeys } from "#core/prune/named-keys.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { backupPlanKey, inBackup } from "#core/storage/keys.ts";
-import { openMemory } from "#core/storage/memory.ts";
 import { readManifestHistory } from "#core/validate/manifest-history.ts";
 import { runValidation } from "#core/validate/run.ts";
 import { catalogOn } from "#test/support/catalog-on.ts";
 import { collect } from "#test/support/collect.ts";
 import { noDeadline } from "#test/support/engine.ts";
 import { FakeClock } from "#test/support/fake-clock.ts";
+import { fixtureObjects, storageOf } from "#test/support/golden-backup.ts";
 
-const folder = join(import.meta.dirname, "../../fixtures/v1/ranges");
 const backupId = "ranges";
 
 let storage: StorageBackend;
@@ -26,14 +23,8 @@ let catalog: Catalog;
 let plan: BackupPlan;
 
 beforeAll(async () => {
-  storage = openMemory();
+  storage = await storageOf(await fixtureObjects("ranges"));
   catalog = catalogOn(storage);
-  for (const file of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(file.parentPath, file.name);
-    if (file.isFile() && file.name !== "README.md") {
-      await storage.put(relative(folder, path), await readFile(path));
-    }
-  }
   const { run_id } = (await catalog.openRun(backupId))!;
   const key = inBackup(backupId, backupPlanKey(run_id));
   plan = parseDocument(key, await storage.get(key), backupPlan);

@@ -1,16 +1,13 @@
 /** I3: what format version 1 wrote is read for ever. The files are explained beside them. */
-import { readdir, readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import type { Catalog } from "#core/catalog/catalog.ts";
 import { verifyManifestChain } from "#core/catalog/manifest-chain.ts";
 import { segmentsOf } from "#core/catalog/segments-of.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
-import { openMemory } from "#core/storage/memory.ts";
 import { catalogOn } from "#test/support/catalog-on.ts";
 import { collect } from "#test/support/collect.ts";
+import { fixtureObjects, storageOf } from "#test/support/golden-backup.ts";
 
-const folder = join(import.meta.dirname, "../../fixtures/v1/catalog");
 const backupId = "orders-backup";
 const newestSha256 = "37729c50642390e4491830cafa8b0e12593370d6c8397a1f3cdf261e006b96f8";
 
@@ -18,13 +15,8 @@ let storage: StorageBackend;
 let catalog: Catalog;
 
 beforeAll(async () => {
-  storage = openMemory();
+  storage = await storageOf(await fixtureObjects("catalog"));
   catalog = catalogOn(storage);
-  for (const file of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(file.parentPath, file.name);
-    if (file.name.endsWith(".json"))
-      await storage.put(relative(folder, path), await readFile(path));
-  }
 });
 
 async function newest() {
