@@ -322,7 +322,8 @@ function msOf(time: Date | undefined): number {
 
 /** An entry of DeleteObjects' answer as the exception that a call of its own would have thrown. */
 function asException(failed: _Error): Error {
-  const httpStatusCode = failed.Code === "InternalError" ? 500 : 403;
+  const passing = failed.Code === "InternalError" || failed.Code === "ServiceUnavailable";
+  const httpStatusCode = passing ? 503 : 403;
   const error = new Error(failed.Message ?? "");
   return Object.assign(error, { name: failed.Code ?? "Unknown", $metadata: { httpStatusCode } });
 }

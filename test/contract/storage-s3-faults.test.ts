@@ -157,3 +157,18 @@ test("C3: connections that a gateway has forgotten cost one attempt, however man
   await behind.close();
   await proxy.stop();
 }, 120_000);
+
+test.each(["InternalError", "ServiceUnavailable", "SlowDown"])(
+  "a deletion whose answer tells %s of one key is repeated",
+  async (code) => {
+    const key = `deleted/${code}`;
+    await storage.put(key, Buffer.from("1"));
+    const error = `<Error><Key>faults/${key}</Key><Code>${code}</Code></Error>`;
+    const body = `<?xml version="1.0"?><DeleteResult>${error}</DeleteResult>`;
+    const partly = { status: 200, contentType: "application/xml", body };
+    const struck = faults.strike(({ method }) => method === "POST", partly, 2);
+    await storage.delete([key]);
+    expect(struck()).toBe(2);
+    expect(await storage.head(key)).toBeUndefined();
+  },
+);
