@@ -90,16 +90,40 @@ export async function restartFunction(
 
 /** Sends SIGKILL to the processes that the emulator runs a function of this stack in. */
 export async function killFunction(stackName: string, name: string): Promise<void> {
+  for (const pid of await processesOf(stackName, name)) signal(pid, "SIGKILL");
+}
+
+export interface FrozenFunction {
+  wake(): void;
+}
+
+/** Sends SIGSTOP to them: others, which start from now on, run. */
+export async function freezeFunction(stackName: string, name: string): Promise<FrozenFunction> {
+  const pids = await processesOf(stackName, name);
+  for (const pid of pids) signal(pid, "SIGSTOP");
+  return {
+    wake() {
+      for (const pid of pids) signal(pid, "SIGCONT");
+    },
+  };
+}
+
+async function processesOf(stackName: string, name: string): Promise<number[]> {
   const ours = [`AWS_LAMBDA_FUNCTION_NAME=${stackName}-`, `_HANDLER=${handlerOf(name)}\n`];
-  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
-  for (const pid of pids) {
+  const found: number[] = [];
+  for (const pid of (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry))) {
     const environ = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
     const lines = `\n${environ.replaceAll("\0", "\n")}`;
-    if (!ours.every((line) => lines.includes(`\n${line}`))) continue;
-    try {
-      process.kill(Number(pid), "SIGKILL");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-    }
+    if (ours.every((line) => lines.includes(`\n${line}`))) found.push(Number(pid));
+  }
+  return found;
+}
+
+/** Nothing where it has ended. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

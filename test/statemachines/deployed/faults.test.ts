@@ -3,25 +3,30 @@
  * the AWS emulator behind another. Whatever happens, a run that ends holds the same bytes as one of
  * the command line.
  */
+import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import type { Catalog } from "#core/catalog/catalog.ts";
-import { openCatalog } from "#core/catalog/open.ts";
+import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import { inBackup } from "#core/storage/keys.ts";
 import { randomId, systemClock } from "#core/system.ts";
-import { deployAwsStage } from "#local/aws-stage.ts";
-import { appendNumbered } from "#test/support/append.ts";
+import { type AwsStage, deployAwsStage } from "#local/aws-stage.ts";
+import { appendNumbered, numberOf, numbers } from "#test/support/append.ts";
 import { type ArchivedPartition, archivedPartitions } from "#test/support/archived-batches.ts";
 import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { endCommands, resultOf, startCommand } from "#test/support/command-runs.ts";
-import { type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
-import { killFunction, restartFunction } from "#test/support/function-faults.ts";
+import { testEngine } from "#test/support/engine.ts";
+import { type Fault, type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
+import { freezeFunction, killFunction, restartFunction } from "#test/support/function-faults.ts";
+import { type Fate, type Struck, startHttpFaults } from "#test/support/http-faults.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
+import { KafkaAdmin } from "#test/support/kafka-admin.ts";
 import { type KafkaBehindProxy, startKafkaBehindProxy } from "#test/support/kafka-behind-proxy.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
+import { recordsOf } from "#test/support/oracle.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 import { type Ended, TestStateMachine } from "#test/support/state-machine.ts";
 
@@ -34,6 +39,9 @@ const records = { from: 0, count: 300, perBatch: 10, valueBytes: 20_000 };
 
 let broker: KafkaBehindProxy;
 let proxy: FaultProxy;
+/** Where that one leads: the emulator's own. */
+let awsPort: number;
+let stage: AwsStage;
 let machine: TestStateMachine;
 let cluster: Cluster;
 let storage: StorageBackend;
@@ -43,7 +51,8 @@ let topic: string;
 let expected: Record<string, ArchivedPartition>;
 
 beforeAll(async () => {
-  proxy = await startFaultProxy(Number(new URL(aws.endpoint).port));
+  leadTo(aws.endpoint);
+  proxy = await startFaultProxy(() => awsPort);
   broker = await startKafkaBehindProxy();
   const behindProxy = { ...aws, endpoint: `http://${proxy.address}` };
   const topics = ["no-such-topic"];
@@ -54,8 +63,8 @@ beforeAll(async () => {
   for (let partition = 0; partition < partitionCount; partition++) {
     await appendNumbered(cluster, { topic, partition, ...records });
   }
-  const { stateMachines } = await deploying;
-  machine = new TestStateMachine(aws, stateMachines.backup!);
+  stage = await deploying;
+  machine = new TestStateMachine(aws, stage.stateMachines.backup!);
   storage = await storageIn(bucket);
   catalog = openCatalog({ storage, clock: systemClock, newId: randomId });
   expected = await byCommandLine();
@@ -75,6 +84,13 @@ afterAll(async () => {
   await proxy?.stop();
 });
 
+/** What functions are connected to by now breaks: none may be at work. */
+function leadTo(endpoint: string): void {
+  awsPort = Number(new URL(endpoint).port);
+  proxy?.set({ kind: "refuse" });
+  proxy?.set(undefined);
+}
+
 async function byCommandLine(): Promise<Record<string, ArchivedPartition>> {
   const backupId = randomName("command");
   const { endpoint, region } = aws;
@@ -87,8 +103,8 @@ async function byCommandLine(): Promise<Record<string, ArchivedPartition>> {
   return archivedPartitions({ storage, catalog }, backupId);
 }
 
-function inputFor(backupId: string) {
-  return { backup_id: backupId, topics: { include: [topic] }, turn_ms: 1 };
+function inputFor(backupId: string, include: readonly string[] = [topic]) {
+  return { backup_id: backupId, topics: { include }, turn_ms: 1 };
 }
 
 /** Resolves when a run has stored so many checkpoints. */
@@ -175,17 +191,25 @@ function isFetch(piece: Buffer): boolean {
   return piece.length >= 8 && piece.readInt16BE(4) === 1;
 }
 
-/** Starts a run; resolves when the proxy holds its tenth fetch, and all that come after it. */
-async function startedAndHeld(backupId: string): Promise<string> {
+/** Calls `start`; resolves when the proxy holds the fetch of that number, and all after it. */
+async function heldAt<T>(fetch: number, start: () => Promise<T>): Promise<T> {
   const before = broker.proxy.faults();
   let fetches = 0;
-  const matches = (piece: Buffer) => isFetch(piece) && ++fetches >= 10;
+  const matches = (piece: Buffer) => isFetch(piece) && ++fetches >= fetch;
   broker.proxy.set({ kind: "hold", matches });
-  const execution = await machine.start(inputFor(backupId));
-  await vi.waitFor(() => expect(broker.proxy.faults()).toBeGreaterThan(before), {
-    ...{ timeout: 120_000, interval: 20 },
-  });
-  return execution;
+  const started = await start();
+  await faultOf(broker.proxy, before);
+  return started;
+}
+
+function startedAndHeld(backupId: string): Promise<string> {
+  return heldAt(10, () => machine.start(inputFor(backupId)));
+}
+
+/** Resolves when there was one since. */
+async function faultOf(proxy: FaultProxy, before: number): Promise<void> {
+  const look = () => expect(proxy.faults()).toBeGreaterThan(before);
+  await vi.waitFor(look, { timeout: 120_000, interval: 20 });
 }
 
 /** How often a task may be tried that a pause may mend: once, and five repetitions. */
@@ -256,28 +280,196 @@ test("K4 once one worker has given up on the broker, no other of the run asks it
   await invoke("fail-backup", { run });
 }, 180_000);
 
+const faultMs = 4_000;
+
+/** In the middle of a run, the way to Kafka or to AWS has the fault for a while. */
+async function expectUnharmed(way: FaultProxy, fault: Fault): Promise<void> {
+  const backupId = randomName("disturbed");
+  const execution = await startedAndHeld(backupId);
+  const before = way.faults();
+  way.set(fault);
+  // Without more fetches the run cannot end, nor without the storage.
+  if (way !== broker.proxy) broker.proxy.set(undefined);
+  await faultOf(way, before);
+  await sleep(faultMs);
+  way.set(undefined);
+  const ended = await endedAfterOutage(execution, backupId);
+  expect(ended, JSON.stringify(ended.output)).toMatchObject({
+    status: "SUCCEEDED",
+    output: { status: "done" },
+  });
+  expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
+}
+
 test.each([
   ["lost answers", { kind: "lose-answers", every: 7 }],
   ["refused connections", { kind: "refuse" }],
   ["slow answers", { kind: "slow", bytesPerSecond: 20_000 }],
-  ["half-open connections", { kind: "silent" }],
+  ["half-open connections", { kind: "half-open" }],
 ] as const)(
   "C3 C4 storage and table behind %s for a while cost repetitions and no record",
-  async (_, fault) => {
-    const backupId = randomName("storage");
-    const execution = await machine.start(inputFor(backupId));
-    await checkpointsOf(backupId, 1);
-    const before = proxy.faults();
-    proxy.set(fault);
-    await sleep(6_000);
-    proxy.set(undefined);
-    expect(proxy.faults()).toBeGreaterThan(before);
-    const ended = await endedAfterOutage(execution, backupId);
-    expect(ended, JSON.stringify(ended.output)).toMatchObject({
-      status: "SUCCEEDED",
-      output: { status: "done" },
-    });
-    expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
-  },
+  (_, fault) => expectUnharmed(proxy, fault),
   300_000,
 );
+
+// The answer to a fetch comes in 32 pieces and more.
+test.each([
+  ["lost answers", { kind: "lose-answers", every: 40 }],
+  ["refused connections", { kind: "refuse" }],
+  ["slow answers", { kind: "slow", bytesPerSecond: 500_000 }],
+  ["half-open connections", { kind: "half-open" }],
+] as const)(
+  "K4 brokers behind %s for a while cost repetitions and no record",
+  (_, fault) => expectUnharmed(broker.proxy, fault),
+  300_000,
+);
+
+/** Each first, third, fifth ... of them: what is sent again passes. */
+function everyOtherToTable(): (message: Struck) => boolean {
+  let count = 0;
+  return ({ headers }) => /^DynamoDB_/.test(String(headers["x-amz-target"])) && ++count % 2 === 1;
+}
+
+test.each<[string, Fate]>([
+  ["loses the answer to", "lost"],
+  ["answers 500 to", 500],
+])(
+  "C4 a table that %s every other request, while the bucket answers all, holds the whole run",
+  async (_, fate) => {
+    const backupId = randomName("table");
+    const faults = await startHttpFaults(aws.endpoint);
+    const struck = faults.strike(everyOtherToTable(), fate, Number.POSITIVE_INFINITY);
+    leadTo(faults.url);
+    try {
+      const ended = await machine.run({ ...inputFor(backupId), turn_ms: 60_000 });
+      expect(ended, ended.message).toMatchObject({
+        ...{ status: "SUCCEEDED" },
+        output: { status: "done", resumed: false, failed: { count: 0 } },
+      });
+    } finally {
+      leadTo(aws.endpoint);
+      await faults.stop();
+    }
+    // The lease, the run and the manifest at least.
+    expect(struck()).toBeGreaterThanOrEqual(3);
+    expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
+    expect(await itemsOf(backupId)).toEqual([
+      ["lease#backup", undefined],
+      ["manifest#00000001", undefined],
+      ["run#…", "committed"],
+    ]);
+  },
+  180_000,
+);
+
+async function itemsOf(backupId: string): Promise<unknown[][]> {
+  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
+  const keys = { access_key_id: accessKeyId, secret_access_key: secretAccessKey };
+  const location = { table: stage.table, endpoint, region, ...keys };
+  const table = await openTable(location, { clock: systemClock });
+  const items = await collect(table.query(`backup#${backupId}`, ""));
+  table.close();
+  return items.map(({ sk, status }) => [sk.replace(/#\d{8}T.*/, "#…"), status]);
+}
+
+test("K1 K3 K6 topics that are cut, deleted or made anew in mid-run come out as by the command line", async () => {
+  const backupId = randomName("changing");
+  // Of three megabytes a fetch brings two at most.
+  const large = { count: 150, perBatch: 10, valueBytes: 20_000 };
+  const topics = ["shrinks", "deleted", "recreated", "steady"].map((what) => `${backupId}-${what}`);
+  const [shrinks, deleted, recreated, steady] = topics as [string, string, string, string];
+  const fill = async (name: string, from: number) => {
+    const one = { topic: name, partitionCount: 1, replicationFactor: 1, config: {} };
+    await cluster.createTopics([one]);
+    await appendNumbered(cluster, { topic: name, from, ...large });
+  };
+  for (const name of topics) await fill(name, 0);
+  const input = inputFor(backupId, [`${backupId}-*`]);
+  const execution = await heldAt(2, () => machine.start(input));
+  const admin = await KafkaAdmin.connect(broker.kafka.bootstrapServers);
+  await admin.deleteRecordsBefore(shrinks, 0, 120);
+  await admin.deleteTopic(deleted);
+  await admin.deleteTopic(recreated);
+  await admin.disconnect();
+  await fill(recreated, 5_000);
+  broker.proxy.set(undefined);
+
+  const { output } = await machine.ended(execution);
+  expect(output, JSON.stringify(output)).toMatchObject({
+    ...{ status: "done_with_gaps", generation: 1, failed: { count: 2 } },
+    gaps: { count: 1, first: [{ topic: shrinks, partition: 0, to_offset: "120" }] },
+  });
+  const { first: failed } = output.failed as { first: { topic: string; error: string }[] };
+  const told = new Map(failed.map(({ topic, error }) => [topic, error]));
+  expect(told.get(recreated)).toBe("TopicChangedError");
+  // By a fetch; or by a checkpoint of what was read before.
+  expect(told.get(deleted)).toMatch(/^Topic(NotFound|Changed)Error$/);
+  const { first: gaps } = output.gaps as { first: { from_offset: string }[] };
+  const gapFrom = Number(gaps[0]!.from_offset);
+  expect(gapFrom).toBeLessThan(120);
+
+  const next = await machine.run(input);
+  expect(next.output).toMatchObject({
+    ...{ status: "done", generation: 2 },
+    ...{ failed: { count: 0 }, gaps: { count: 0 } },
+  });
+  const kept = [shrinks, recreated, steady];
+  const targets = kept.map((name) => `${name}-restored`);
+  const mapping = Object.fromEntries(kept.map((name, i) => [name, targets[i]!]));
+  await testEngine(cluster, { storage, backupId }).restore(mapping);
+  const seen = Map.groupBy(await recordsOf(targets, broker.kafka), ({ topic }) => topic);
+  expect(targets.map((name) => seen.get(name)?.map(numberOf))).toEqual([
+    [...numbers(0, gapFrom), ...numbers(120, large.count)],
+    numbers(5_000, 5_000 + large.count),
+    numbers(0, large.count),
+  ]);
+}, 300_000);
+
+test("C5 a worker that is frozen while another run commits changes nothing when it wakes", async () => {
+  const backupId = randomName("frozen");
+  const invoke = (name: string, event: unknown) => invokeFunction(aws, stackName, name, event);
+  const { items, ...run } = (await invoke("plan-backup", inputFor(backupId))) as {
+    items: { key: string };
+  };
+  const [item] = JSON.parse((await storage.get(items.key)).toString()) as object[];
+  const turn = () => invoke("backup-partition", { run, item });
+  expect(await turn()).toMatchObject({ status: "continue" });
+  // From here on there is one process of it, which is at work.
+  await restartFunction(aws, stackName, "backup-partition");
+  const { zombie } = await heldAt(1, async () => ({ zombie: turn() }));
+  const frozen = await freezeFunction(stackName, "backup-partition");
+  // The connection breaks meanwhile: the worker does not hear of it before it wakes.
+  broker.proxy.set(undefined);
+  try {
+    const ended = await machine.run(inputFor(backupId));
+    expect(ended, ended.message).toMatchObject({
+      ...{ status: "SUCCEEDED" },
+      output: { status: "done", resumed: true, generation: 1, failed: { count: 0 } },
+    });
+    const before = await lastingObjects(backupId);
+    frozen.wake();
+    // Its turn may be over before it looks at the lease again.
+    const { errorType = "none" } = await zombie;
+    expect(["BackupConflictError", "none"]).toContain(errorType);
+    expect(await lastingObjects(backupId)).toEqual(expect.objectContaining(before));
+  } finally {
+    frozen.wake();
+  }
+  expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(expected);
+  expect(await machine.run(inputFor(backupId))).toMatchObject({
+    output: { status: "done", generation: 2, record_count: 0 },
+  });
+}, 300_000);
+
+/** What manifests may name: keys and SHA-256. */
+async function lastingObjects(backupId: string): Promise<Record<string, string>> {
+  const found = await collect(storage.list(inBackup(backupId, "")));
+  const keys = found
+    .map(({ key }) => key)
+    .filter((key) => !key.startsWith(inBackup(backupId, "state/")));
+  const hashed = keys.map(async (key) => {
+    const hash = createHash("sha256").update(await storage.get(key));
+    return [key, hash.digest("hex")] as const;
+  });
+  return Object.fromEntries(await Promise.all(hashed));
+}
