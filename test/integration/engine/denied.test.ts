@@ -1,6 +1,11 @@
 /** What the credentials may not see or read must not cost more than itself. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { exitCodes } from "#core/errors.ts";
 import { appendNumbered } from "#test/support/append.ts";
+import { endCommands, startCommand } from "#test/support/command-runs.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { createTopic, randomName } from "#test/support/kafka.ts";
 import type { Operation } from "#test/support/kafka-admin.ts";
@@ -12,6 +17,7 @@ beforeAll(async () => {
   kafka = await startKafkaWithAcls();
 });
 afterAll(async () => {
+  endCommands();
   await kafka?.stop();
 });
 
@@ -45,6 +51,26 @@ test("K7 a topic that may not be read, or its settings, is named; the others are
     [good]: randomName("restored"),
   });
   expect(restored.report.record_count).toBe(30n);
+});
+
+test("K7 a backup by the command ends with 3, and names what was denied", async () => {
+  const good = await topicOf(30, "DESCRIBE", "DESCRIBE_CONFIGS", "READ");
+  const unreadable = await topicOf(10, "DESCRIBE", "DESCRIBE_CONFIGS");
+  const folder = await mkdtemp(join(tmpdir(), "kafka-backup-denied-"));
+  try {
+    const run = startCommand("backup", {
+      ...{ mode: "backup", backup_id: "denied", storage: { backend: "filesystem", path: folder } },
+      source: { ...kafka.limitedConnection, topics: { include: [good, unreadable] } },
+    });
+    const { code, stdout, stderr } = await run.ended;
+    expect(code, stderr).toBe(exitCodes.doneWithGaps);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ status: "done_with_gaps", record_count: 30 },
+      failed: [denied(unreadable, "Read")],
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("K7 a topic that is denied from now on keeps what was backed up of it before", async () => {

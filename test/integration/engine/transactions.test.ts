@@ -2,8 +2,10 @@
 import type { Producer, Transaction } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { BackupResult } from "#core/backup/contract.ts";
+import { exitCodes } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { appendNumbered } from "#test/support/append.ts";
+import { endCommands, startCommand } from "#test/support/command-runs.ts";
 import { type TestEngine, testEngine } from "#test/support/engine.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { KafkaAdmin } from "#test/support/kafka-admin.ts";
@@ -18,7 +20,10 @@ beforeAll(async () => {
   cluster = await connectForTests();
   admin = await KafkaAdmin.connect();
 });
-afterAll(() => Promise.all([cluster.disconnect(), admin.disconnect()]));
+afterAll(async () => {
+  endCommands();
+  await Promise.all([cluster.disconnect(), admin.disconnect()]);
+});
 
 /** One batch of records in an open transaction. */
 function send(transaction: Transaction, topic: string, text: string, count = 5): Promise<unknown> {
@@ -81,6 +86,22 @@ describe("F5 a transaction that nobody ends", () => {
     });
     expect(hanging!.age_ms).toBeGreaterThanOrEqual(ageMs);
     expect(hanging!.age_ms).toBeLessThan(ageMs + 600_000);
+  });
+
+  test("is told by the command, with what ends it", async () => {
+    const run = startCommand("backup", {
+      ...{ mode: "backup", backup_id: randomName("hanging"), storage: { backend: "memory" } },
+      source: { bootstrap_servers: kafka.bootstrapServers, topics: { include: [topic] } },
+    });
+    const { code, stdout, stderr } = await run.ended;
+    expect(code, stderr).toBe(exitCodes.done);
+    expect(JSON.parse(stdout)).toMatchObject({ hanging_transactions: [{ topic }] });
+    expect(stderr).toMatch(
+      new RegExp(
+        `${topic}-0: the transaction of producer ${producerId} is open since offset 20, 1 h.* ago; ` +
+          "records behind it are not backed up. `kafka-transactions.sh abort` ends it.",
+      ),
+    );
   });
 
   test("holds the backup back to its first offset", async () => {
