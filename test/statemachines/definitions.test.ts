@@ -78,6 +78,7 @@ const namesOfAws = [
   "States.ALL",
   "States.TaskFailed",
   "States.Timeout",
+  "StepFunctions.ExecutionLimitExceeded",
 ];
 
 type Validator = (
@@ -201,8 +202,15 @@ describe.each(nested)("execution within an execution $name", (state) => {
     expect(Catch.at(-1)?.ErrorEquals).toEqual(["States.ALL"]);
   });
 
-  test("is not repeated: it has repeated within itself what a pause may mend", () => {
-    expect(Retry).toBeUndefined();
+  /** By AWS's guide, of a call that a quota refused: no execution was started, so none is doubled. */
+  test("is repeated where it was not started, else not: it repeats within itself what may mend", () => {
+    expect(Retry).toEqual([
+      expect.objectContaining({
+        ErrorEquals: ["StepFunctions.ExecutionLimitExceeded"],
+        MaxAttempts: expect.any(Number),
+        JitterStrategy: "FULL",
+      }),
+    ]);
   });
 });
 
