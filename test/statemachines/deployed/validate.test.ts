@@ -17,6 +17,7 @@ import { appendNumbered } from "#test/support/append.ts";
 import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { gateFunction } from "#test/support/function-faults.ts";
+import { metricsOf, unitsOf } from "#test/support/function-metrics.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
 import { s3ForTests } from "#test/support/s3.ts";
@@ -187,6 +188,25 @@ describe("I1 a damaged backup fails the execution by name, with the command line
     expect(expected.status).toBe("damaged");
     expect((await machine.statesOf(ended.arn)).slice(-2)).toEqual(["IsSound", "ValidationFailed"]);
   });
+});
+
+test("metrics tell how much was validated, and of what was found", async () => {
+  const ended = await metricsOf(aws, stackName, "ValidationFindings");
+  expect(ended[0]).toMatchObject({
+    ...{ backup_id: backupId, ValidationFindings: 0, ValidationWarnings: 0, SegmentsUnchecked: 0 },
+    ...{ SegmentsChecked: expect.any(Number), ValidationDuration: expect.any(Number) },
+  });
+  expect(ended.some(({ ValidationFindings }) => Number(ValidationFindings) > 0)).toBe(true);
+  expect(unitsOf(ended[0]!)).toEqual({
+    ...{ ValidationFindings: "Count", ValidationWarnings: "Count" },
+    ...{ SegmentsChecked: "Count", SegmentsUnchecked: "Count" },
+    ValidationDuration: "Milliseconds",
+  });
+  const turns = await metricsOf(aws, stackName, "RecordsValidated");
+  const sumOf = (name: string) => turns.reduce((sum, turn) => sum + Number(turn[name]), 0);
+  expect(sumOf("RecordsValidated")).toBeGreaterThan(0);
+  expect(sumOf("BytesValidated")).toBeGreaterThan(sumOf("RecordsValidated"));
+  expect(unitsOf(turns[0]!)).toEqual({ RecordsValidated: "Count", BytesValidated: "Bytes" });
 });
 
 describe("input", () => {
