@@ -24,6 +24,7 @@ import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
 import { gateFunction } from "#test/support/function-faults.ts";
+import { metricsOf } from "#test/support/function-metrics.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
 import { takeOver, whileLeaseMoves } from "#test/support/leases.ts";
@@ -423,6 +424,10 @@ describe("the lease", () => {
       );
       expect(second).toMatchObject({ status: "FAILED", error: "BackupConflictError" });
       expect(second.message).toMatch(/was seen to move/);
+      const [refused] = await metricsOf(aws, stackName, "LeaseConflicts");
+      expect(refused).toMatchObject({
+        ...{ backup_id: engine.backupId, LeaseConflicts: 1, LeaseHeldFor: expect.any(Number) },
+      });
       gate.open();
       expect((await machine.ended(first)).output).toMatchObject({ status: "done" });
     } finally {
