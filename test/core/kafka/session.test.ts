@@ -82,7 +82,7 @@ function sessionOfSilent(count: number) {
   return { clock, session, asked };
 }
 
-test("an attempt goes on where the one before ended, and so finds the one that answers", async () => {
+test("K4 an attempt goes on where the one before ended, and so finds the one that answers", async () => {
   const { clock, session, asked } = sessionOfSilent(6);
   await clock.runUntil(session.brokerIds());
   expect(asked).toEqual(["b1", "b2", "b3", "b4", "b5", "b6"]);
