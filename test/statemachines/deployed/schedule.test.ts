@@ -15,7 +15,10 @@ import { randomId, systemClock } from "#core/system.ts";
 import { type AwsStage, deployAwsStage } from "#local/aws-stage.ts";
 import { append, appendNumbered, numberOf, numbers } from "#test/support/append.ts";
 import { emulatorCall } from "#test/support/emulator.ts";
+import { metricsOf, unitsOf } from "#test/support/function-metrics.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
+import { KafkaAdmin } from "#test/support/kafka-admin.ts";
+import { invokeFunction } from "#test/support/lambda.ts";
 import { recordsOf } from "#test/support/oracle.ts";
 import { s3ForTests } from "#test/support/s3.ts";
 import { TestStateMachine } from "#test/support/state-machine.ts";
@@ -23,6 +26,7 @@ import { TestStateMachine } from "#test/support/state-machine.ts";
 const aws = s3ForTests();
 const { endpoint, region, accessKeyId, secretAccessKey } = aws;
 const bucket = randomName("bucket");
+const stackName = "KafkaBackupScheduled";
 const backupId = randomName("scheduled");
 const { bootstrapServers } = kafkaForTests();
 let stage: AwsStage;
@@ -39,7 +43,7 @@ beforeAll(async () => {
   topic = await createTopic(cluster);
   await appendNumbered(cluster, { topic, from: 0, count: 30 });
   stage = await deployAwsStage(aws, {
-    ...{ bootstrapServers, bucket, stackName: "KafkaBackupScheduled", topics: ["no-such-topic"] },
+    ...{ bootstrapServers, bucket, stackName, topics: ["no-such-topic"] },
     schedules: [
       {
         ...{ name: "minutely", expression: "rate(1 minute)", backup_id: backupId },
@@ -145,7 +149,7 @@ describe("a schedule that fires", () => {
   }, 120_000);
 
   test("leaves its metrics in the functions' logs, of the deployment and of the backup", async () => {
-    const [written] = (await metricsOf("GoodRuns")) as [Record<string, unknown>];
+    const [written] = await metricsOf(aws, stackName, "GoodRuns");
     expect(written).toMatchObject({
       ...{ service: "KafkaBackupScheduled-KafkaBackup", backup_id: backupId },
       ...{ RunsCommitted: 1, GoodRuns: 1, RecordsCommitted: 30, Gaps: 0, FailedPartitions: 0 },
@@ -160,9 +164,43 @@ describe("a schedule that fires", () => {
         ],
       },
     });
-    const [read] = (await metricsOf("RecordsArchived")) as [Record<string, unknown>];
+    const [read] = await metricsOf(aws, stackName, "RecordsArchived");
     expect(read).toMatchObject({ RecordsArchived: 30, BytesArchived: expect.any(Number) });
   });
+
+  test("K1 measures gaps of a run, by the alarm's name, and none where there are none", async () => {
+    const own = randomName("gaps");
+    const overtaken = await createTopic(cluster);
+    await appendNumbered(cluster, { topic: overtaken, from: 0, count: 20 });
+    const input = { backup_id: own, topics: { include: [overtaken] } };
+    expect(await machine.run(input)).toMatchObject({ status: "SUCCEEDED" });
+    await appendNumbered(cluster, { topic: overtaken, from: 20, count: 20, perBatch: 10 });
+    const admin = await KafkaAdmin.connect();
+    await admin.deleteRecordsBefore(overtaken, 0, 30).finally(() => admin.disconnect());
+    const ended = await machine.run(input);
+    const output = { status: "done_with_gaps", gaps: { count: 1 }, record_count: 10 };
+    expect(ended).toMatchObject({ status: "SUCCEEDED", output });
+
+    const ofBackup = (await metricsOf(aws, stackName, "Gaps")).filter(
+      ({ backup_id }) => backup_id === own,
+    );
+    const last = ofBackup.at(-1)!;
+    expect(ofBackup[0]).toMatchObject({ Gaps: 0, GoodRuns: 1, RecordsCommitted: 20 });
+    expect(last).toMatchObject({ Gaps: 1, GoodRuns: 1, RecordsCommitted: 10 });
+    expect(unitsOf(last)).toMatchObject({ Gaps: "Count", RunDuration: "Milliseconds" });
+  }, 300_000);
+
+  test("measures a run that is given up", async () => {
+    const own = randomName("given-up");
+    const input = { backup_id: own, topics: { include: [topic] } };
+    const run = await invokeFunction(aws, stackName, "plan-backup", input);
+    await invokeFunction(aws, stackName, "fail-backup", { run });
+    const ofBackup = (await metricsOf(aws, stackName, "RunsFailed")).filter(
+      ({ backup_id }) => backup_id === own,
+    );
+    expect(ofBackup).toMatchObject([{ RunsFailed: 1 }]);
+    expect(unitsOf(ofBackup[0]!)).toEqual({ RunsFailed: "Count" });
+  }, 120_000);
 
   test("is passed over while another run is under way, which measures for how long", async () => {
     const scope = { backupId, purpose: "backup" };
@@ -181,47 +219,13 @@ describe("a schedule that fires", () => {
       clearInterval(renewing);
       await lease.release();
     }
-    const conflicts = await metricsOf("LeaseConflicts");
+    const conflicts = await metricsOf(aws, stackName, "LeaseConflicts");
     expect(conflicts.length).toBeGreaterThanOrEqual(2);
     expect(conflicts[0]).toMatchObject({
       ...{ backup_id: backupId, LeaseConflicts: 1, LeaseHeldFor: expect.any(Number) },
     });
-    expect(await metricsOf("Errors")).toContainEqual(
+    expect(await metricsOf(aws, stackName, "Errors")).toContainEqual(
       expect.objectContaining({ error: "BackupConflictError", Errors: 1 }),
     );
   }, 300_000);
-
-  /** In the order of time, what functions of this deployment wrote with a metric of that name. */
-  async function metricsOf(name: string): Promise<object[]> {
-    const call = (action: string, body: object) =>
-      emulatorCall(aws, "logs", { target: `Logs_20140328.${action}`, body });
-    const messages: { timestamp: number; message: string }[] = [];
-    for (const logGroupName of await logGroupNames(call)) {
-      const { events } = (await call("FilterLogEvents", { logGroupName })) as {
-        events: { timestamp: number; message: string }[];
-      };
-      messages.push(...events.filter(({ message }) => message.includes(`"${name}":`)));
-    }
-    return messages
-      .toSorted((a, b) => a.timestamp - b.timestamp)
-      .flatMap(({ message }) => message.split("\n"))
-      .filter((line) => line.includes(`"${name}":`) && line.includes("KafkaBackupScheduled"))
-      .map((line) => JSON.parse(line.slice(line.indexOf("{"))));
-  }
 });
-
-/** Of all stacks: pages have 50. */
-async function logGroupNames(
-  call: (action: string, body: object) => Promise<unknown>,
-): Promise<string[]> {
-  const names: string[] = [];
-  for (let from: { nextToken?: string } = {}; ; ) {
-    const page = (await call("DescribeLogGroups", from)) as {
-      logGroups: { logGroupName: string }[];
-      nextToken?: string;
-    };
-    names.push(...page.logGroups.map(({ logGroupName }) => logGroupName));
-    if (page.nextToken === undefined) return names;
-    from = { nextToken: page.nextToken };
-  }
-}
