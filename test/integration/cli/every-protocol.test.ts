@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "#cli/main.ts";
+import type { DoctorReport } from "#core/doctor/contract.ts";
 import { exitCodes } from "#core/errors.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { type LocalKafkaCluster, startKafkaCluster } from "#local/kafka-cluster.ts";
@@ -184,6 +185,14 @@ async function fileOf(name: string, content: object): Promise<string> {
   return file;
 }
 
+/** Of a Kafka client. */
+async function propertiesFileOf(properties: Readonly<Record<string, string>>): Promise<string> {
+  const file = join(folder, `${randomName("client")}.properties`);
+  const lines = Object.entries(properties).map(([key, value]) => `${key}=${value}\n`);
+  await writeFile(file, lines.join(""));
+  return file;
+}
+
 async function endOffset(topic: string): Promise<bigint> {
   return (await cluster.logEndOffset({ topic, partition: 0 })).endOffset;
 }
@@ -195,7 +204,6 @@ describe.each(protocols)("%s", (_, { listener, keys, properties }) => {
   const backup_id = randomName("orders");
   const group = randomName("billing");
   let topic: string;
-  let propertiesFile: string;
   let commandConfig: string[];
 
   beforeAll(async () => {
@@ -203,11 +211,8 @@ describe.each(protocols)("%s", (_, { listener, keys, properties }) => {
     await appendNumbered(cluster, { topic, from: 0, count: 20 });
     const position = { topic, partition: 0, offset: 7n, leaderEpoch: -1, metadata: "" };
     expect(await cluster.commitOffsets(group, [position])).toMatchObject([{ error: undefined }]);
-    propertiesFile = join(folder, `${randomName("client")}.properties`);
     const all = { "bootstrap.servers": bootstrap(), ...properties() };
-    const lines = Object.entries(all).map(([key, value]) => `${key}=${value}\n`);
-    await writeFile(propertiesFile, lines.join(""));
-    commandConfig = ["--command-config", propertiesFile];
+    commandConfig = ["--command-config", await propertiesFileOf(all)];
   });
 
   const backupFile = (login: object) =>
@@ -278,6 +283,49 @@ describe.each(protocols)("%s", (_, { listener, keys, properties }) => {
     await ok("offset-rollback", "verify", ...which, ...brokers);
     await ok("offset-rollback", "rollback", ...which, ...commandConfig);
   });
+});
+
+test("--source-command-config is for the source, as --command-config is for the target", async () => {
+  const [topic, target] = [await createTopic(cluster, { replicationFactor: 3 }), randomName("to")];
+  await appendNumbered(cluster, { topic, from: 0, count: 20 });
+  const group = randomName("billing");
+  const position = { topic, partition: 0, offset: 7n, leaderEpoch: -1, metadata: "" };
+  expect(await cluster.commitOffsets(group, [position])).toMatchObject([{ error: undefined }]);
+  const byProtocol = new Map(protocols);
+  const source = byProtocol.get("SASL_SSL SCRAM-SHA-512")!;
+  const mutual = byProtocol.get("SSL with a client certificate")!;
+  const logins = [
+    ...["--command-config", await propertiesFileOf(mutual.properties())],
+    ...["--source-command-config", await propertiesFileOf(source.properties())],
+  ];
+  const at = ({ listener }: Protocol) => ({ bootstrap_servers: kafka.listeners[listener]! });
+  const path = join(folder, "backups");
+  const backup_id = randomName("orders");
+  const file = await fileOf("restore", {
+    ...{ mode: "restore", backup_id, storage: { backend: "filesystem", path } },
+    source: { ...at(source), topics: { include: [topic] } },
+    target: at(mutual),
+    restore: { topic_mapping: { [topic]: target }, consumer_groups: [group], backup_first: true },
+  });
+  await ok("three-phase-restore", "--config", file, ...logins);
+  expect(await endOffset(target)).toBe(20n);
+  const { groups } = await cluster.committedOffsets([group]);
+  expect(groups[0]?.offsets.find((one) => one.topic === target)?.offset).toBe(7n);
+
+  const which = ["--path", path, "--backup-id", backup_id, "--groups", group];
+  const current = ["--restore-id", "newest", "--offset-source", "current"];
+  await ok("offset-reset", "plan", ...which, ...current, "--config", file, ...logins);
+  const io = fakeIo({ env: {} });
+  await run(["doctor", "--config", file, ...logins, "--format", "json"], io);
+  said.push(io.out(), io.err());
+  const { checks } = JSON.parse(io.out()) as DoctorReport;
+  const reached = checks.filter(({ check }) => check === "brokers" || check === "cluster");
+  expect(reached).toMatchObject([
+    { subject: "source", check: "brokers", status: "passed" },
+    { subject: "source", check: "cluster", status: "passed" },
+    { subject: "target", check: "brokers", status: "passed" },
+    { subject: "target", check: "cluster", status: "passed" },
+  ]);
 });
 
 /** The last of all protocols. */
