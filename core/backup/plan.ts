@@ -20,7 +20,7 @@ import {
 import { lineageName, type PlannedReading, worksOf } from "#core/backup/ranges.ts";
 import { selectTopics } from "#core/backup/select-topics.ts";
 import { type SplitOptions, splitRanges } from "#core/backup/split-ranges.ts";
-import type { StoredManifest } from "#core/catalog/catalog.ts";
+import type { Catalog, StoredManifest } from "#core/catalog/catalog.ts";
 import { parseDocument, readIfPresent } from "#core/catalog/documents.ts";
 import { type ClusterDocument, formatVersion, type Manifest } from "#core/catalog/manifest.ts";
 import type { OpenRun } from "#core/catalog/run-state.ts";
@@ -130,8 +130,11 @@ async function openOrResume(
     logger.info(`continuing interrupted run ${open.run_id}`);
     return { run: open, resumed: true };
   }
-  // Its commit was the last thing it did: only the tidying is left.
-  if (open !== undefined) await catalog.closeRun(backupId, open.run_id);
+  if (open !== undefined) {
+    if (open.base_generation > generation) await throwIfOvertaken(catalog, backupId, generation);
+    // Its commit was the last thing it did: only the tidying is left.
+    await catalog.closeRun(backupId, open.run_id);
+  }
   const run: OpenRun = {
     run_id: newRunId(clock.nowMs(), newId()),
     base_generation: generation,
@@ -139,6 +142,24 @@ async function openOrResume(
   };
   await catalog.writeOpenRun(backupId, run);
   return { run, resumed: false };
+}
+
+/**
+ * C5: a process that was paused since it read the manifest, and whose lease others took over, must
+ * not close the run that they have open by now.
+ */
+async function throwIfOvertaken(
+  catalog: Catalog,
+  backupId: string,
+  generation: number,
+): Promise<void> {
+  const newest = (await catalog.latestManifest(backupId))?.manifest.generation ?? 0;
+  if (newest === generation) return;
+  throw new BackupError(
+    "BackupConflictError",
+    `backup "${backupId}" is at generation ${newest} by now, and was at ${generation} ` +
+      "when this run began to plan",
+  );
 }
 
 interface ReadableTopic extends TopicDescription {

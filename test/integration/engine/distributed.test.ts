@@ -1,6 +1,7 @@
 /** The steps of a backup as separate processes do them, repeated, doubled and cut short. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BackupDeps, BackupRequest } from "#core/backup/contract.ts";
+import { planBackup } from "#core/backup/plan.ts";
 import { beginBackup } from "#core/backup/steps/begin.ts";
 import { commitBackup } from "#core/backup/steps/commit.ts";
 import type { BegunBackup, WorkItemOutcome } from "#core/backup/steps/contract.ts";
@@ -9,10 +10,12 @@ import { judgeBackup } from "#core/backup/steps/judge.ts";
 import { releaseRun } from "#core/backup/steps/release.ts";
 import { backupWorkItem } from "#core/backup/steps/work-item.ts";
 import { type WorkItem, workItem } from "#core/backup/work-items.ts";
+import type { Catalog } from "#core/catalog/catalog.ts";
 import { openCatalog } from "#core/catalog/open.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { silentLogger } from "#core/runtime.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
+import { inBackup, manifestKey, newestManifestKey } from "#core/storage/keys.ts";
 import { openMemory } from "#core/storage/memory.ts";
 import { randomId, systemClock } from "#core/system.ts";
 import { runValidation } from "#core/validate/run.ts";
@@ -176,6 +179,50 @@ describe("C3 a run that was given up", () => {
     await expect(commitBackup(machine.deps, lost, judged, noDeadline)).rejects.toEqual(conflict);
     await releaseRun(machine.deps, lost);
     await machine.turn(next, (await machine.items(next))[0]!);
+  });
+});
+
+describe("C5 a run on a newer manifest than the one that a planning process has read", () => {
+  /** Two runs: one that is committed, one that is open on top of it. */
+  async function openOnTop() {
+    const machine = distributed();
+    const first = await machine.begin();
+    await readAll(machine, first);
+    await machine.finish(first);
+    const open = await machine.begin();
+    expect(await machine.deps.catalog.openRun(open.backup_id)).toMatchObject({
+      ...{ run_id: open.state_id, base_generation: 1 },
+    });
+    return { machine, open };
+  }
+
+  test("is left alone by who was paused since, and can be committed", async () => {
+    const { machine, open } = await openOnTop();
+    const { catalog } = machine.deps;
+    let looks = 0;
+    const paused: Catalog = {
+      ...catalog,
+      // Read before the first run was committed.
+      latestManifest: async (id) => (looks++ === 0 ? undefined : catalog.latestManifest(id)),
+    };
+    const planning = planBackup({ ...machine.deps, catalog: paused }, machine.request);
+    await expect(planning).rejects.toMatchObject({
+      name: "BackupConflictError",
+      message: expect.stringContaining("is at generation 1 by now, and was at 0"),
+    });
+    expect(await catalog.openRun(open.backup_id)).toMatchObject({ run_id: open.state_id });
+    expect(await machine.finish(open)).toMatchObject({ status: "done", generation: 2 });
+  });
+
+  test("is closed where that manifest is gone, so that the next run can begin", async () => {
+    const { machine, open } = await openOnTop();
+    await releaseRun(machine.deps, open);
+    const manifests = [manifestKey(1), newestManifestKey];
+    await machine.storage.delete(manifests.map((key) => inBackup(open.backup_id, key)));
+    const next = await machine.begin();
+    expect(next).toMatchObject({ resumed: false });
+    await readAll(machine, next);
+    expect(await machine.finish(next)).toMatchObject({ generation: 1, record_count: records });
   });
 });
 
