@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { BackupResult } from "#core/backup/contract.ts";
 import type { Catalog, LeaseScope } from "#core/catalog/catalog.ts";
 import { openCatalog, openTable } from "#core/catalog/open.ts";
 import type { Cluster } from "#core/kafka/cluster.ts";
@@ -17,9 +18,11 @@ import { archivedPartitions } from "#test/support/archived-batches.ts";
 import { batchOnDisk, flipByteOnDisk } from "#test/support/broker-files.ts";
 import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
+import { endCommands, resultOf, startCommand } from "#test/support/command-runs.ts";
 import { testEngine } from "#test/support/engine.ts";
 import { gateFunction } from "#test/support/function-faults.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
+import { KafkaAdmin } from "#test/support/kafka-admin.ts";
 import { takeOver, whileLeaseMoves } from "#test/support/leases.ts";
 import { contentsOf } from "#test/support/oracle.ts";
 import { s3ForTests } from "#test/support/s3.ts";
@@ -65,6 +68,7 @@ beforeAll(async () => {
 }, 240_000);
 
 afterAll(async () => {
+  endCommands();
   machine?.close();
   await storage?.close();
   await cluster?.disconnect();
@@ -191,6 +195,60 @@ describe("F2 sixty partitions of very different sizes", () => {
     expect(await collect(storage.list(inBackup(byCommand, "state/runs/")))).toEqual([]);
   }, 180_000);
 });
+
+test("F2 a partition that one worker reads in ten turns and more is as one that was read at once", async () => {
+  const topic = await createTopic(cluster);
+  // A turn ends with its first fetch, of 2 MiB: ten of these batches.
+  const large = { from: 0, count: 1_200, perBatch: 10, valueBytes: 20_000 };
+  await appendNumbered(cluster, { topic, ...large });
+  const backupId = randomName("turns");
+  const ended = await machine.run(inputFor(backupId, [topic]));
+  expect(ended.output).toMatchObject({ status: "done", record_count: large.count });
+  const children = await machine.childrenOf(ended.arn);
+  expect(children.map((turns) => turns.length >= 12)).toEqual([true]);
+  const engine = testEngine(cluster);
+  await engine.backup([topic]);
+  const atOnce = await archivedPartitions(engine, engine.backupId);
+  expect(await archivedPartitions({ storage, catalog }, backupId)).toEqual(atOnce);
+}, 180_000);
+
+test("K1 records that went between two runs are the gap that the command line tells", async () => {
+  const topic = await createTopic(cluster, { partitionCount: 2 });
+  const append = async (from: number) => {
+    for (const partition of [0, 1]) {
+      await appendNumbered(cluster, { topic, partition, from, count: 50 });
+    }
+  };
+  const [byMachine, byCommand] = [randomName("machine"), randomName("command")];
+  const { endpoint, region } = aws;
+  const command = () =>
+    startCommand("backup", {
+      ...{ mode: "backup", backup_id: byCommand },
+      source: { bootstrap_servers: bootstrapServers, topics: { include: [topic] } },
+      storage: { backend: "s3", bucket, endpoint, region },
+    });
+  await append(0);
+  await resultOf(command());
+  await machine.run(inputFor(byMachine, [topic]));
+  await append(50);
+  const admin = await KafkaAdmin.connect();
+  await admin.deleteRecordsBefore(topic, 0, 70);
+  await admin.disconnect();
+
+  const told = await resultOf<BackupResult>(command(), 3);
+  const { output } = await machine.run(inputFor(byMachine, [topic]));
+  expect(told).toMatchObject({
+    ...{ status: "done_with_gaps", record_count: 80 },
+    gaps: [{ topic, partition: 0, from_offset: 50, to_offset: 70 }],
+  });
+  expect(output).toMatchObject({
+    ...{ status: "done_with_gaps", record_count: 80 },
+    gaps: { count: 1, first: [{ topic, partition: 0, from_offset: "50", to_offset: "70" }] },
+  });
+  const archived = await archivedPartitions({ storage, catalog }, byMachine);
+  expect(Object.keys(archived)).toHaveLength(2);
+  expect(archived).toEqual(await archivedPartitions({ storage, catalog }, byCommand));
+}, 180_000);
 
 describe("input", () => {
   test.each([

@@ -309,7 +309,7 @@ test.each([
 ] as const)(
   "C3 C4 storage and table behind %s for a while cost repetitions and no record",
   (_, fault) => expectUnharmed(proxy, fault),
-  300_000,
+  600_000,
 );
 
 // The answer to a fetch comes in 32 pieces and more.
@@ -321,7 +321,7 @@ test.each([
 ] as const)(
   "K4 brokers behind %s for a while cost repetitions and no record",
   (_, fault) => expectUnharmed(broker.proxy, fault),
-  300_000,
+  600_000,
 );
 
 /** Each first, third, fifth ... of them: what is sent again passes. */
