@@ -118,7 +118,7 @@ async function reportOf(id: unknown): Promise<ThreePhaseReport | undefined> {
 /** The same request by the command line, as a process. */
 async function commandLine(target: string, ...args: string[]): Promise<Record<string, unknown>> {
   const config = join(folder, `${target}.json`);
-  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
+  const { endpoint, region } = aws;
   const written = {
     mode: "restore",
     backup_id: backupId,
@@ -127,20 +127,19 @@ async function commandLine(target: string, ...args: string[]): Promise<Record<st
     restore: { topic_mapping: { [source]: target }, consumer_groups: groups },
   };
   await writeFile(config, JSON.stringify(written));
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [
-      ...["bin/kafka-backup", "three-phase-restore", "--config", config, "--format", "json"],
-      ...args,
-    ],
-    {
-      env: {
-        ...process.env,
-        AWS_ACCESS_KEY_ID: accessKeyId,
-        AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      },
-    },
-  );
+  return kafkaBackup("three-phase-restore", "--config", config, ...args);
+}
+
+/** What the command prints. */
+async function kafkaBackup(...args: string[]): Promise<Record<string, unknown>> {
+  const { accessKeyId, secretAccessKey } = aws;
+  const env = {
+    ...process.env,
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+  };
+  const command = ["bin/kafka-backup", ...args, "--format", "json"];
+  const { stdout } = await promisify(execFile)(process.execPath, command, { env });
   return JSON.parse(stdout);
 }
 
@@ -439,6 +438,31 @@ describe("R8 offset-rollback", () => {
     expect(Object.keys(safety.consumer_groups[group]!.partitions)).toHaveLength(2);
     await rollbackMachine.run({ snapshot_id: output.safety_snapshot_id });
     expect(await standing(group, source)).toEqual(["0 40 now", "1 5 "]);
+  }, 180_000);
+
+  test("says and does what the command line does", async () => {
+    await commit(group, at(source, 0, 40n, "now"), at(source, 1, 5n));
+    const { output } = await rollbackMachine.run({ snapshot_id: snapshotId });
+    const byMachine = await standing(group, source);
+    await commit(group, at(source, 0, 40n, "now"), at(source, 1, 5n));
+    const told = await kafkaBackup(
+      ...["offset-rollback", "rollback", "--snapshot-id", snapshotId],
+      ...["--path", `s3://${bucket}?endpoint=${aws.endpoint}`],
+      ...["--bootstrap-servers", bootstrapServers],
+    );
+    expect(byMachine).toEqual(["0 30 then"]);
+    expect(await standing(group, source)).toEqual(byMachine);
+    const { outcomes, warnings, safety_snapshot_id: _, ...equal } = told;
+    expect(output).toMatchObject({
+      ...equal,
+      groups: {
+        count: 1,
+        first: (outcomes as { group: string; committed: number; deleted: number }[]).map(
+          ({ group, committed, deleted }) => ({ group, committed, deleted }),
+        ),
+      },
+      warnings: { count: 0, first: warnings },
+    });
   }, 180_000);
 
   test.each([
