@@ -24,7 +24,7 @@ import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
 import { gateFunction } from "#test/support/function-faults.ts";
-import { metricsOf } from "#test/support/function-metrics.ts";
+import { metricsOf, unitsOf } from "#test/support/function-metrics.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { invokeFunction } from "#test/support/lambda.ts";
 import { takeOver, whileLeaseMoves } from "#test/support/leases.ts";
@@ -189,6 +189,30 @@ describe("F2 R1 topics of very different sizes, in many turns of several workers
     expect(unfinished.some((turn) => "cursors" in turn)).toBe(true);
     expect(Math.max(...turns.map((turn) => JSON.stringify(turn).length))).toBeLessThan(1_000);
   }, 300_000);
+
+  test("are told by metrics, how many there are and how long it took", async () => {
+    const report = await new RestoreRecord(storage, engine.backupId, restoreId).report();
+    const [ended] = await metricsOf(aws, stackName, "RestoreDuration");
+    expect(ended).toMatchObject({
+      ...{ backup_id: engine.backupId, RestoresFinished: 1, FailedRestoredPartitions: 0 },
+      ...{ RecordsInTarget: Number(report!.record_count), RestoreDuration: expect.any(Number) },
+    });
+    expect(unitsOf(ended!)).toEqual({
+      ...{ RestoresFinished: "Count", RecordsInTarget: "Count", FailedRestoredPartitions: "Count" },
+      RestoreDuration: "Milliseconds",
+    });
+    const sumOf = (turns: readonly Record<string, unknown>[], name: string) =>
+      turns.reduce((sum, turn) => sum + Number(turn[name]), 0);
+    for (const [records, bytes] of [
+      ["RecordsRestored", "BytesRestored"],
+      ["RecordsVerified", "BytesVerified"],
+    ] as const) {
+      const turns = await metricsOf(aws, stackName, records);
+      expect(sumOf(turns, records)).toBeGreaterThan(0);
+      expect(sumOf(turns, bytes)).toBeGreaterThan(sumOf(turns, records));
+      expect(unitsOf(turns[0]!)).toEqual({ [records]: "Count", [bytes]: "Bytes" });
+    }
+  });
 
   test("R3 have a whole offset map, and their own settings again", async () => {
     const source = (await recordsOf([transactional])) as Awaited<ReturnType<typeof recordsOf>>;
