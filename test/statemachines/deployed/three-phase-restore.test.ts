@@ -25,6 +25,7 @@ import { appendNumbered } from "#test/support/append.ts";
 import { answer, questionOf } from "#test/support/approvals.ts";
 import { storageIn } from "#test/support/bucket.ts";
 import { noDeadline, type TestEngine, testEngine } from "#test/support/engine.ts";
+import { metricsOf, unitsOf } from "#test/support/function-metrics.ts";
 import { connectForTests, createTopic, kafkaForTests, randomName } from "#test/support/kafka.ts";
 import { holdGroups } from "#test/support/members.ts";
 import { s3ForTests } from "#test/support/s3.ts";
@@ -33,6 +34,7 @@ import { wrappedCluster } from "#test/support/wrapped-cluster.ts";
 
 const aws = s3ForTests();
 const bucket = randomName("bucket");
+const stackName = "KafkaBackupGroupsTest";
 const { bootstrapServers } = kafkaForTests();
 const groups = ["a", "b"].map((name) => randomName(`group-${name}`));
 let stage: AwsStage;
@@ -50,7 +52,6 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kafka-backup-three-phase-machine-"));
   cluster = await connectForTests();
   source = await createTopic(cluster, { partitionCount: 2, prefix: "orders" });
-  const stackName = "KafkaBackupGroupsTest";
   const topics = [source];
   const deploying = deployAwsStage(aws, { bootstrapServers, bucket, stackName, topics });
   for (const partition of [0, 1]) {
@@ -321,6 +322,13 @@ describe("R7 a reset that fails", () => {
     expect(again.output).toMatchObject({ status: "done", resumed: true, earlier_resets: 1 });
     expect(await machine.statesOf(again.arn)).not.toContain("Restore");
     expect(await allStanding(target)).toEqual(whereTheyStood);
+
+    const [failed] = await metricsOf(aws, stackName, "ResetsFailed");
+    expect(failed).toMatchObject({ backup_id: backupId, ResetsFailed: 1 });
+    expect(unitsOf(failed!)).toEqual({ ResetsFailed: "Count" });
+    const reset = (await metricsOf(aws, stackName, "GroupsReset")).at(-1);
+    expect(reset).toMatchObject({ backup_id: backupId, GroupsReset: groups.length });
+    expect(unitsOf(reset!)).toEqual({ GroupsReset: "Count" });
   }, 300_000);
 
   test("of the command line is continued by the machine", async () => {
