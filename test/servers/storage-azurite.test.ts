@@ -1,6 +1,5 @@
 /** Azure Blob Storage, as Microsoft's emulator plays it. */
 import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   ContainerClient,
   ContainerSASPermissions,
@@ -15,7 +14,7 @@ import { openStorage } from "#core/storage/open.ts";
 import { systemClock } from "#core/system.ts";
 import { startAzurite } from "#local/azurite.ts";
 import { storageContract } from "#test/contract/storage.ts";
-import { startFaultProxy } from "#test/support/fault-proxy.ts";
+import { givesUpOnSilence } from "#test/servers/silence.ts";
 import { type HttpFaults, startHttpFaults } from "#test/support/http-faults.ts";
 
 const { endpoint, account, accountKey, stop } = await startAzurite();
@@ -129,25 +128,12 @@ test("gives up on an endpoint that nobody serves, after repeating", async () => 
   });
 });
 
-test("is given up when nothing comes for half a minute, whether or not an answer has begun", async () => {
-  const proxy = await startFaultProxy(Number(new URL(endpoint).port));
-  const silent = await openStorage(
-    { ...location, endpoint: `http://${proxy.address}/${account}` },
+givesUpOnSilence(endpoint, (address) =>
+  openStorage(
+    { ...location, endpoint: `http://${address}/${account}` },
     { clock: systemClock, policy: { ...fewAttempts, attemptsMax: 1 } },
-  );
-  await silent.put("large", randomBytes(20 * 1024 * 1024));
-  proxy.set({ kind: "slow", bytesPerSecond: 4 * 1024 * 1024 });
-  const begun = silent.get("large");
-  await sleep(1_000);
-  proxy.set({ kind: "silent" });
-  const calls = [begun, silent.get("large"), silent.put("small", Buffer.from("small"))];
-  for (const call of await Promise.allSettled(calls)) {
-    expect(call).toMatchObject({ reason: { name: "StorageUnavailableError" } });
-  }
-  proxy.set(undefined);
-  expect(await silent.get("large")).toHaveLength(20 * 1024 * 1024);
-  await proxy.stop();
-}, 90_000);
+  ),
+);
 
 describe("behind a proxy that loses answers", () => {
   let faults: HttpFaults;

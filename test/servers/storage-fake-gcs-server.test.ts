@@ -1,6 +1,5 @@
 /** Google Cloud Storage, as fake-gcs-server plays it. */
 import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StorageBackend } from "#core/storage/backend.ts";
 import type { GcsLocation } from "#core/storage/location.ts";
@@ -9,7 +8,7 @@ import { systemClock } from "#core/system.ts";
 import { startFakeGcsServer } from "#local/fake-gcs-server.ts";
 import { freePort } from "#local/processes.ts";
 import { storageContract } from "#test/contract/storage.ts";
-import { startFaultProxy } from "#test/support/fault-proxy.ts";
+import { givesUpOnSilence } from "#test/servers/silence.ts";
 import { type HttpFaults, startHttpFaults } from "#test/support/http-faults.ts";
 
 const server = await startFakeGcsServer();
@@ -115,26 +114,12 @@ describe("behind a proxy that loses answers", () => {
   );
 });
 
-test("is given up when nothing comes for half a minute, whether or not an answer has begun", async () => {
-  const proxy = await startFaultProxy(Number(new URL(endpoint).port));
-  const silent = await openStorage(
-    { ...location, endpoint: `http://${proxy.address}` },
+givesUpOnSilence(endpoint, (address) =>
+  openStorage(
+    { ...location, endpoint: `http://${address}` },
     { clock: systemClock, policy: { ...fewAttempts, attemptsMax: 1 } },
-  );
-  const large = randomBytes(20 * 1024 * 1024);
-  await silent.put("large", large);
-  proxy.set({ kind: "slow", bytesPerSecond: 4 * 1024 * 1024 });
-  const begun = silent.get("large");
-  await sleep(1_000);
-  proxy.set({ kind: "silent" });
-  const calls = [begun, silent.get("large"), silent.put("small", Buffer.from("small"))];
-  for (const call of await Promise.allSettled(calls)) {
-    expect(call).toMatchObject({ reason: { name: "StorageUnavailableError" } });
-  }
-  proxy.set(undefined);
-  expect((await silent.get("large")).equals(large)).toBe(true);
-  await proxy.stop();
-}, 90_000);
+  ),
+);
 
 test("C4: an answer that is lost at the beginning or the end of a long upload changes nothing", async () => {
   // The emulator names itself in a session's URL, and so the proxy is out of the way from there on.

@@ -5,6 +5,7 @@
 import { once } from "node:events";
 import { createServer, type Socket, connect as tcpConnect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { expect, vi } from "vitest";
 
 /**
  * - `refuse`: connections are reset, those that are open and those that come.
@@ -183,4 +184,25 @@ export async function startFaultProxy(targetPort: number | (() => number)): Prom
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** Resolves when there was one since `before`, which `faults()` said. */
+export async function faultOf(proxy: FaultProxy, before: number): Promise<void> {
+  const look = () => expect(proxy.faults()).toBeGreaterThan(before);
+  await vi.waitFor(look, { timeout: 120_000, interval: 20 });
+}
+
+const disturbedMs = 4_000;
+
+/**
+ * The way has the fault for 4 s in which it surely meets something, and is healed then. `letGo` is
+ * called once the fault is there: for a run that was held until then.
+ */
+export async function disturb(way: FaultProxy, fault: Fault, letGo: () => void): Promise<void> {
+  const before = way.faults();
+  way.set(fault);
+  letGo();
+  await faultOf(way, before);
+  await sleep(disturbedMs);
+  way.set(undefined);
 }

@@ -19,7 +19,13 @@ import { storageIn } from "#test/support/bucket.ts";
 import { collect } from "#test/support/collect.ts";
 import { endCommands, resultOf, startCommand } from "#test/support/command-runs.ts";
 import { testEngine } from "#test/support/engine.ts";
-import { type Fault, type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
+import {
+  disturb,
+  type Fault,
+  type FaultProxy,
+  faultOf,
+  startFaultProxy,
+} from "#test/support/fault-proxy.ts";
 import { freezeFunction, killFunction, restartFunction } from "#test/support/function-faults.ts";
 import { type Fate, type Struck, startHttpFaults } from "#test/support/http-faults.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
@@ -206,12 +212,6 @@ function startedAndHeld(backupId: string): Promise<string> {
   return heldAt(10, () => machine.start(inputFor(backupId)));
 }
 
-/** Resolves when there was one since. */
-async function faultOf(proxy: FaultProxy, before: number): Promise<void> {
-  const look = () => expect(proxy.faults()).toBeGreaterThan(before);
-  await vi.waitFor(look, { timeout: 120_000, interval: 20 });
-}
-
 /** How often a task may be tried that a pause may mend: once, and five repetitions. */
 const attemptsMax = 6;
 
@@ -280,19 +280,14 @@ test("K4 once one worker has given up on the broker, no other of the run asks it
   await invoke("fail-backup", { run });
 }, 180_000);
 
-const faultMs = 4_000;
-
 /** In the middle of a run, the way to Kafka or to AWS has the fault for a while. */
 async function expectUnharmed(way: FaultProxy, fault: Fault): Promise<void> {
   const backupId = randomName("disturbed");
   const execution = await startedAndHeld(backupId);
-  const before = way.faults();
-  way.set(fault);
   // Without more fetches the run cannot end, nor without the storage.
-  if (way !== broker.proxy) broker.proxy.set(undefined);
-  await faultOf(way, before);
-  await sleep(faultMs);
-  way.set(undefined);
+  await disturb(way, fault, () => {
+    if (way !== broker.proxy) broker.proxy.set(undefined);
+  });
   const ended = await endedAfterOutage(execution, backupId);
   expect(ended, JSON.stringify(ended.output)).toMatchObject({
     status: "SUCCEEDED",

@@ -4,7 +4,7 @@
  * a restore that ends holds each record once, in the same batches as one of the command line.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Cluster } from "#core/kafka/cluster.ts";
 import { RestoreRecord } from "#core/restore/restore-record.ts";
 import type { StorageBackend } from "#core/storage/backend.ts";
@@ -14,7 +14,13 @@ import { appendNumbered } from "#test/support/append.ts";
 import { storageIn } from "#test/support/bucket.ts";
 import { endCommands, resultOf, startCommand } from "#test/support/command-runs.ts";
 import { type TestEngine, testEngine } from "#test/support/engine.ts";
-import { type Fault, type FaultProxy, startFaultProxy } from "#test/support/fault-proxy.ts";
+import {
+  disturb,
+  type Fault,
+  type FaultProxy,
+  faultOf,
+  startFaultProxy,
+} from "#test/support/fault-proxy.ts";
 import { killFunction } from "#test/support/function-faults.ts";
 import { connectForTests, createTopic, randomName } from "#test/support/kafka.ts";
 import { type KafkaBehindProxy, startKafkaBehindProxy } from "#test/support/kafka-behind-proxy.ts";
@@ -123,12 +129,6 @@ async function startedAndHeld(target: string): Promise<string> {
   return execution;
 }
 
-/** Resolves when there was one since. */
-async function faultOf(proxy: FaultProxy, before: number): Promise<void> {
-  const look = () => expect(proxy.faults()).toBeGreaterThan(before);
-  await vi.waitFor(look, { timeout: 120_000, interval: 20 });
-}
-
 /** How an outage is told that lasts longer than all repetitions, as a slow machine makes them. */
 const outages = ["BrokerUnavailableError", "CircuitOpenError", "StorageUnavailableError"];
 
@@ -207,19 +207,14 @@ test("R1 a broker that is gone for good stops a restore, and the same input goes
   await expectRestored(execution, target);
 }, 600_000);
 
-const faultMs = 4_000;
-
 /** In the middle of a restore, the way to Kafka or to AWS has the fault for a while. */
 async function expectUnharmed(way: FaultProxy, fault: Fault): Promise<void> {
   const target = randomName("disturbed");
   const execution = await startedAndHeld(target);
-  const before = way.faults();
-  way.set(fault);
   // Two thirds are still to be sent: neither without Kafka nor without the storage.
-  if (way !== broker.proxy) broker.proxy.set(undefined);
-  await faultOf(way, before);
-  await sleep(faultMs);
-  way.set(undefined);
+  await disturb(way, fault, () => {
+    if (way !== broker.proxy) broker.proxy.set(undefined);
+  });
   await expectRestored(execution, target);
 }
 
